@@ -1,0 +1,52 @@
+# Two commands for a newcomer: `make demo` and `make test`. `make help` lists
+# the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CACHE := $(or $(PACKRANK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/packrank)
+export PACKRANK_CACHE := $(CACHE)
+
+.PHONY: help build demo test check unit native vm bench fuzz sim vm-image vm-shell clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## every binary, static, into out/bin
+	@scripts/setup build
+	@scripts/build
+
+demo: ## one container per class on packrank's own engine, read back from the kernel
+	@scripts/setup demo
+	@scripts/build
+	@cargo run --quiet --locked -p packrank-tests --bin demo -- out/bin
+
+test: ## everything that can run on this machine: what CI runs
+	@scripts/setup test
+	@scripts/test
+
+check: ## formatting, lints, docs, licences
+	@scripts/setup build
+	@scripts/check
+
+bench: ## medians, spread and ratios beside the peers
+	@scripts/setup test
+	@scripts/build
+	@bench/run
+
+fuzz: ## each fuzz target for SECONDS (60)
+	@fuzz/run $(or $(SECONDS_EACH),60)
+
+vm: ## every case in the Debian 13 guest
+	@scripts/setup build
+	@scripts/build
+	@tests/vm/run
+
+vm-image: ## the Debian 13 guest's image, built once and kept outside the tree
+	@tests/vm/image
+
+vm-shell: ## a root shell in the guest
+	@scripts/build
+	@tests/vm/shell
+
+clean: ## what was built
+	cargo clean
+	rm -rf out

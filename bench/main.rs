@@ -1,0 +1,37 @@
+//! What packrank adds to a container's start, in time and CPU time.
+//!
+//! In: the folder with packrank's programs, and the number of rounds. Out: a
+//! table of medians with their spread, beside the goals. Contestants take
+//! turns within a round, and differences are taken within a round, so that a
+//! machine's mood touches all of them alike.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss)]
+
+mod create;
+mod engines;
+mod linear;
+mod place;
+mod race;
+mod resident;
+mod table;
+
+use std::path::PathBuf;
+
+use place::Place;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let bin = args.next().map(PathBuf::from);
+    let noop = args.next().map(PathBuf::from);
+    let rounds = args.next().and_then(|n| n.parse().ok()).unwrap_or(500);
+    let (Some(bin), Some(noop)) = (bin, noop) else {
+        eprintln!("usage: bench FOLDER-OF-PROGRAMS NO-OP-ENGINE [ROUNDS]");
+        std::process::exit(2);
+    };
+    let place = Place::new(&bin, &noop);
+    table::head(rounds);
+    create::in_front_of_nothing(&place, rounds);
+    linear::from_3_kb_to_3_mb(&place, rounds / 5);
+    engines::added_to_create(&place, rounds / 5);
+    engines::run_of_true(&place, rounds / 10);
+    resident::while_a_container_runs(&place);
+}

@@ -1,0 +1,10 @@
+//! The real binary, from outside.
+#![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
+
+mod annotations;
+mod bad_input;
+mod doctor;
+mod explain;
+mod golden;
+mod policy;
+mod run;

@@ -1,0 +1,398 @@
+//! The folders that hold records and deeds.
+//!
+//! In: the root (`/run/packrank`). Out: [`Packs`]: files of mode 0600, each
+//! written under a temporary name and renamed, so that a reader finds the old
+//! one or the new one; anything else there is an error that names the file.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{AncestorDeed, Deeds, Record, VERSION, file_name};
+
+/// The largest file that is read: a record with every key, long paths and a
+/// hundred network objects is 20 KiB.
+pub const LARGEST: u64 = 256 * 1024;
+
+/// Why a record cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The system refused.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Not a record.
+    #[error("{} is damaged: {problem}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Written by a version that this one does not know.
+    #[error("{} has version {version}, and this program reads up to {VERSION}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// Others than root could have written it.
+    #[error("{} is foreign: {problem}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl RecordError {
+    /// Whether the file is simply not there.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, RecordError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+type Outcome<T> = Result<T, RecordError>;
+
+/// The records and deeds under one root.
+#[derive(Debug, Clone)]
+pub struct Packs {
+    packs: PathBuf,
+    deeds: PathBuf,
+}
+
+impl Packs {
+    /// Those under `root`; nothing is touched yet.
+    #[must_use]
+    pub fn under(root: &Path) -> Packs {
+        Packs {
+            packs: root.join("packs"),
+            deeds: root.join("deeds"),
+        }
+    }
+
+    /// The folder whose files are the packs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.packs
+    }
+
+    /// Where the record of `id` lies.
+    #[must_use]
+    pub fn path(&self, id: &str) -> PathBuf {
+        self.packs.join(format!("{}.json", file_name::of(id)))
+    }
+
+    fn deeds_path(&self, id: &str) -> PathBuf {
+        self.deeds.join(format!("{}.json", file_name::of(id)))
+    }
+
+    /// Makes the folders, mode 0700.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn make(&self) -> Outcome<()> {
+        for folder in [&self.packs, &self.deeds] {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(folder).map_err(io_error("make", folder))?;
+        }
+        Ok(())
+    }
+
+    /// Registers a container: writes its record, in place of any before it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, record: &Record) -> Outcome<()> {
+        self.make()?;
+        write_atomically(&self.path(&record.id), record)
+    }
+
+    /// Changes the record of a container that is still registered. One that
+    /// leaves in the same instant may come back as a record with a dead pid,
+    /// which readers set aside.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or the system refuses.
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Record)) -> Outcome<Record> {
+        let mut record = self.read(id)?;
+        change(&mut record);
+        write_atomically(&self.path(id), &record)?;
+        Ok(record)
+    }
+
+    /// Unregisters: record and deeds go. Whether there was a record.
+    ///
+    /// # Errors
+    /// When the system refuses; that there is none is no error.
+    pub fn remove(&self, id: &str) -> Outcome<bool> {
+        let had = remove(&self.path(id))?;
+        remove(&self.deeds_path(id))?;
+        Ok(had)
+    }
+
+    /// The record of `id`.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged, foreign or newer.
+    pub fn read(&self, id: &str) -> Outcome<Record> {
+        let path = self.path(id);
+        let record = Self::read_file(&path)?;
+        if record.id != id {
+            let problem = format!("it is the record of {:?}", record.id);
+            return Err(RecordError::Damaged { path, problem });
+        }
+        Ok(record)
+    }
+
+    /// The record in a file of the folder.
+    ///
+    /// # Errors
+    /// When it is damaged, foreign, newer, or not under its id's name.
+    pub fn read_file(path: &Path) -> Outcome<Record> {
+        let bytes = read_trusted(path)?;
+        let record = parse(&bytes).map_err(|problem| match problem {
+            Problem::Damaged(problem) => RecordError::Damaged {
+                path: path.to_owned(),
+                problem,
+            },
+            Problem::Newer(version) => RecordError::Newer {
+                path: path.to_owned(),
+                version,
+            },
+        })?;
+        if path.file_stem().and_then(|s| s.to_str()) != Some(&file_name::of(&record.id)) {
+            let problem = format!("it is the record of {:?}", record.id);
+            return Err(RecordError::Damaged {
+                path: path.to_owned(),
+                problem,
+            });
+        }
+        Ok(record)
+    }
+
+    /// Every record there is, by file name; each file's own answer.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed; that there is none is an empty list.
+    pub fn all(&self) -> Outcome<Vec<(PathBuf, Outcome<Record>)>> {
+        let read = |path: PathBuf| {
+            let record = Self::read_file(&path);
+            (path, record)
+        };
+        Ok(self.files()?.into_iter().map(read).collect())
+    }
+
+    /// The records' files, sorted, unread.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed; that there is none is an empty list.
+    pub fn files(&self) -> Outcome<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.packs) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(io_error("list", &self.packs)(e)),
+        };
+        let mut paths: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| is_record(path))
+            .collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Writes what the watcher has done; nothing done removes the file.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_deeds(&self, deeds: &Deeds) -> Outcome<()> {
+        let path = self.deeds_path(&deeds.id);
+        if !deeds.frozen && deeds.killed.is_none() && deeds.taken.is_empty() {
+            return remove(&path).map(drop);
+        }
+        write_atomically(&path, deeds)
+    }
+
+    /// What the watcher has done to this very container; nothing when the file
+    /// is absent, damaged or another container's of the same id.
+    #[must_use]
+    pub fn deeds(&self, record: &Record) -> Deeds {
+        read_trusted(&self.deeds_path(&record.id))
+            .ok()
+            .and_then(|bytes| parse_deeds(&bytes).ok())
+            .filter(|d| d.id == record.id && d.pid == record.pid && d.started == record.started)
+            .unwrap_or_else(|| Deeds {
+                version: VERSION,
+                id: record.id.clone(),
+                pid: record.pid,
+                started: record.started,
+                ..Deeds::default()
+            })
+    }
+
+    /// Removes deeds whose record is gone. Best effort.
+    pub fn sweep(&self) {
+        for entry in fs::read_dir(&self.deeds).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let kept = name.to_str() == Some(ANCESTORS) || self.packs.join(&name).exists();
+            if !kept {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Writes which protections above packs were raised.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_ancestors(&self, ancestors: &[AncestorDeed]) -> Outcome<()> {
+        write_atomically(&self.deeds.join(ANCESTORS), &ancestors)
+    }
+
+    /// Which protections above packs were raised; none when unreadable.
+    #[must_use]
+    pub fn ancestors(&self) -> Vec<AncestorDeed> {
+        read_trusted(&self.deeds.join(ANCESTORS))
+            .ok()
+            .and_then(|bytes| decode(&bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// No id's file name has this form: `~` is followed by a hash there.
+const ANCESTORS: &str = "~ancestors";
+
+/// Whether a name in the folder is a record's and not a temporary's.
+#[must_use]
+fn is_record(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "json")
+        && !path
+            .file_name()
+            .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Why bytes are no record.
+#[derive(Debug)]
+pub(super) enum Problem {
+    Damaged(String),
+    Newer(u32),
+}
+
+/// A record's bytes.
+pub(super) fn parse(bytes: &[u8]) -> Result<Record, Problem> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    // The version first: a newer format may differ in everything else.
+    let versioned: Versioned = decode(bytes).map_err(Problem::Damaged)?;
+    match versioned.version {
+        0 => Err(Problem::Damaged("its version is 0".to_owned())),
+        1..=VERSION => decode(bytes).map_err(Problem::Damaged),
+        newer => Err(Problem::Newer(newer)),
+    }
+}
+
+fn parse_deeds(bytes: &[u8]) -> Result<Deeds, String> {
+    decode(bytes)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|e| e.to_string())
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecordError {
+    let path = path.to_owned();
+    move |source| RecordError::Io { what, path, source }
+}
+
+fn remove(path: &Path) -> Outcome<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(io_error("remove", path)(e)),
+    }
+}
+
+/// O_NOFOLLOW | O_NONBLOCK (asm-generic/fcntl.h, x86 and arm64): no link is
+/// followed and no pipe waited for.
+#[cfg(not(target_arch = "aarch64"))]
+const OPEN_FLAGS: i32 = 0o400_000 | 0o4_000;
+#[cfg(target_arch = "aarch64")]
+const OPEN_FLAGS: i32 = 0o100_000 | 0o4_000;
+
+/// The bytes of a plain file that only its owner, the one we run as, can write.
+fn read_trusted(path: &Path) -> Outcome<Vec<u8>> {
+    let foreign = |problem| RecordError::Foreign {
+        path: path.to_owned(),
+        problem,
+    };
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OPEN_FLAGS);
+    let file = options.open(path).map_err(io_error("open", path))?;
+    let meta = file.metadata().map_err(io_error("examine", path))?;
+    if !meta.is_file() {
+        return Err(foreign("it is no plain file"));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(foreign("others can write to it"));
+    }
+    if meta.uid() != own_uid() {
+        return Err(foreign("it belongs to another user"));
+    }
+    if meta.len() > LARGEST {
+        return Err(foreign("it is larger than any record"));
+    }
+    let mut bytes = Vec::new();
+    let mut limited = file.take(LARGEST + 1);
+    limited
+        .read_to_end(&mut bytes)
+        .map_err(io_error("read", path))?;
+    Ok(bytes)
+}
+
+/// Who we are: the owner of our own entry in /proc.
+fn own_uid() -> u32 {
+    fs::metadata("/proc/self").map_or(0, |meta| meta.uid())
+}
+
+/// Writes under a temporary name beside `path`, then renames. No fsync: the
+/// folder is a tmpfs, and after a crash of the kernel no container is left.
+fn write_atomically(path: &Path, value: &impl Serialize) -> Outcome<()> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = path
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or("record");
+    let unique = COUNT.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_file_name(format!(".{name}.{}.{unique}", std::process::id()));
+    let bytes =
+        serde_json::to_vec(value).map_err(|e| io_error("encode", path)(io::Error::from(e)))?;
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        // A temporary of this very name is left from a process of our pid that died.
+        let _ = fs::remove_file(&temporary);
+        options.open(&temporary)?.write_all(&bytes)?;
+        fs::rename(&temporary, path)
+    })();
+    written.map_err(|e| {
+        let _ = fs::remove_file(&temporary);
+        io_error("write", path)(e)
+    })
+}

@@ -1,0 +1,149 @@
+//! Records as hooks write them, and as vandals do.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::store::parse;
+use super::*;
+
+fn record(id: &str) -> Record {
+    serde_json::from_value(json!({
+        "version": 1, "id": id, "priority": "low", "pid": 42, "started": 4711,
+        "cgroups": { "unified": "/machine.slice/x" }, "bundle": "/b", "engine": "/usr/bin/runc",
+        "settings": { "memory.limit": 1048576, "cpu.quota": 50 },
+        "floor": { "cpu.quota": 10 }, "options": { "gc-signal": 10 },
+        "from-the-future": { "a": 1 },
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_record_is_written_private_and_reads_back_with_what_it_does_not_know() {
+    let root = tempfile::tempdir().unwrap();
+    let packs = Packs::under(root.path());
+    let record = record("web/1");
+    packs.write(&record).unwrap();
+    let path = packs.path("web/1");
+    assert_eq!(path.parent().unwrap(), packs.folder());
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let back = packs.read("web/1").unwrap();
+    assert_eq!(back, record);
+    assert_eq!(back.unknown["from-the-future"], json!({ "a": 1 }));
+    assert_eq!(back.amount(Key::CpuQuota), Some(Amount::At(50_000)));
+    assert!(back.options.adaptive && back.options.gc_signal == Some(10));
+    assert_eq!(packs.all().unwrap().len(), 1);
+    assert!(packs.remove("web/1").unwrap() && !packs.remove("web/1").unwrap());
+    assert!(packs.read("web/1").unwrap_err().is_absent());
+}
+
+#[test]
+fn a_change_is_of_one_that_is_there_and_pins_come_first() {
+    let root = tempfile::tempdir().unwrap();
+    let packs = Packs::under(root.path());
+    assert!(packs.change("a", |_| ()).unwrap_err().is_absent());
+    packs.write(&record("a")).unwrap();
+    let pin = |r: &mut Record| r.pinned.put_amount(Key::MemoryLimit, Amount::At(7));
+    packs.change("a", pin).unwrap();
+    assert_eq!(
+        packs.read("a").unwrap().amount(Key::MemoryLimit),
+        Some(Amount::At(7))
+    );
+}
+
+#[test]
+fn deeds_are_of_one_process_and_go_when_undone() {
+    let root = tempfile::tempdir().unwrap();
+    let packs = Packs::under(root.path());
+    let mut record = record("a");
+    packs.write(&record).unwrap();
+    let mut deeds = packs.deeds(&record);
+    deeds.taken.insert(
+        "memory.high".into(),
+        Taken {
+            original: Some(9),
+            adapted: Some(9),
+            pressed: Some(5),
+        },
+    );
+    packs.write_deeds(&deeds).unwrap();
+    assert_eq!(packs.deeds(&record), deeds);
+    record.started += 1;
+    assert!(
+        packs.deeds(&record).taken.is_empty(),
+        "another process's deeds were taken over"
+    );
+    deeds.taken.clear();
+    packs.write_deeds(&deeds).unwrap();
+    packs.write_deeds(&deeds).unwrap();
+    assert_eq!(fs::read_dir(root.path().join("deeds")).unwrap().count(), 0);
+    deeds.frozen = true;
+    packs.write_deeds(&deeds).unwrap();
+    packs.write_ancestors(&[]).unwrap();
+    fs::remove_file(packs.path("a")).unwrap();
+    packs.sweep();
+    assert_eq!(fs::read_dir(root.path().join("deeds")).unwrap().count(), 1);
+}
+
+#[test]
+fn foreign_and_damaged_files_say_so() {
+    let root = tempfile::tempdir().unwrap();
+    let packs = Packs::under(root.path());
+    packs.write(&record("good")).unwrap();
+    let put = |name: &str, text: &str| {
+        let path = packs.folder().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    put("empty.json", "");
+    put("half.json", "{\"version\":1,\"id\":");
+    put("array.json", "[]");
+    put("zero.json", "{\"version\":0}");
+    put("newer.json", "{\"version\":2,\"id\":7}");
+    put("deep.json", &"[".repeat(100_000));
+    put("negative.json", "{\"version\":-1}");
+    put(
+        "other.json",
+        &serde_json::to_string(&record("another")).unwrap(),
+    );
+    put("large.json", &" ".repeat(300_000));
+    let open = put("writable.json", "{}");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o666)).unwrap();
+    symlink("/etc/passwd", packs.folder().join("link.json")).unwrap();
+    fs::create_dir(packs.folder().join("folder.json")).unwrap();
+    put(".half-written.json", "not looked at");
+    put("notes.txt", "not looked at");
+    let all = packs.all().unwrap();
+    assert_eq!(all.len(), 13);
+    for (path, outcome) in all {
+        let good = path.ends_with("good.json");
+        assert_eq!(outcome.is_ok(), good, "{}: {outcome:?}", path.display());
+        if let Err(error) = outcome {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(error.to_string().contains(&name), "{error}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&bytes);
+    }
+
+    #[test]
+    fn a_record_with_a_changed_byte_is_read_or_refused(at in 0usize..300, byte in any::<u8>()) {
+        let mut bytes = serde_json::to_vec(&record("a")).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(record) = parse(&bytes) {
+            let _ = (record.amount(Key::CpuQuota), record.title());
+        }
+    }
+}

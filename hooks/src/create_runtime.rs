@@ -1,0 +1,19 @@
+//! `createRuntime`, and `prestart` before it: namespaces and cgroups exist,
+//! the container's program does not run yet.
+//!
+//! In: the container's state. Out: its network shaped and its record written;
+//! and where its spec was read before we could write into it, the plan applied
+//! to its live cgroup.
+
+use packrank_shim::attach;
+
+use crate::{HookError, Options, input};
+
+pub fn run(options: &Options) -> Result<(), HookError> {
+    let state = input::state()?;
+    let notes = attach::attach(&state, options.policy.as_deref(), &options.run)?;
+    for note in notes.into_iter().flatten() {
+        eprintln!("packrank-hook: container {:?}: {note}", state.id);
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! `poststop`: the container is gone.
+//!
+//! In: the container's state. Out: nothing of ours left of it. What could not
+//! be removed is reported, and never stops the engine's own clean-up.
+
+use packrank_shim::attach;
+
+use crate::{HookError, Options, input};
+
+pub fn run(options: &Options) -> Result<(), HookError> {
+    let state = input::state()?;
+    for failure in attach::detach(&state.id, &options.run).failed {
+        eprintln!("packrank-hook: {failure}");
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What a cgroup tells: one table for both versions.
+//!
+//! In: a [`Figure`]. Out: a [`Reader`] that keeps the file open and re-reads
+//! it with pread, into a buffer that is handed in.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use nix::fcntl::OFlag;
+
+use super::parse::{flat, io_totals, number, v1_totals};
+use super::{Cgroup, Folder};
+
+/// One thing to read, in the same unit on both versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Bytes charged.
+    Memory,
+    /// Bytes of file pages.
+    Cache,
+    /// How often the limit was run into.
+    AtLimit,
+    /// Microseconds of CPU time.
+    CpuUsed,
+    /// Microseconds for which the quota held it back.
+    CpuThrottled,
+    /// Bytes read and written.
+    IoBytes,
+    /// Reads and writes.
+    IoOperations,
+}
+
+/// How a file's text becomes a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Number,
+    /// Nanoseconds, as microseconds.
+    Nanoseconds,
+    Flat(&'static str),
+    /// Nanoseconds behind a key.
+    FlatNanoseconds(&'static str),
+    /// Both of these, added up.
+    Sum(&'static str, &'static str),
+    IoStat(usize),
+    V1Io,
+}
+
+/// Controller, version 1 file and form, version 2 file and form.
+type Row = (Figure, &'static str, &'static str, Form, &'static str, Form);
+
+#[rustfmt::skip]
+const TABLE: [Row; 7] = [
+    (Figure::Memory, "memory", "memory.usage_in_bytes", Form::Number, "memory.current", Form::Number),
+    (Figure::Cache, "memory", "memory.stat", Form::Sum("total_inactive_file", "total_active_file"), "memory.stat", Form::Sum("inactive_file", "active_file")),
+    (Figure::AtLimit, "memory", "memory.failcnt", Form::Number, "memory.events", Form::Flat("max")),
+    (Figure::CpuUsed, "cpuacct", "cpuacct.usage", Form::Nanoseconds, "cpu.stat", Form::Flat("usage_usec")),
+    (Figure::CpuThrottled, "cpu", "cpu.stat", Form::FlatNanoseconds("throttled_time"), "cpu.stat", Form::Flat("throttled_usec")),
+    (Figure::IoBytes, "blkio", "blkio.throttle.io_service_bytes_recursive", Form::V1Io, "io.stat", Form::IoStat(0)),
+    (Figure::IoOperations, "blkio", "blkio.throttle.io_serviced_recursive", Form::V1Io, "io.stat", Form::IoStat(2)),
+];
+
+/// An open file and how to read it.
+#[derive(Debug)]
+pub struct Reader {
+    file: File,
+    form: Form,
+}
+
+impl Cgroup {
+    /// A figure's reader; `None` where this kernel does not tell it.
+    #[must_use]
+    pub fn reader(&self, figure: Figure) -> Option<Reader> {
+        let (_, controller, v1_file, v1_form, v2_file, v2_form) =
+            TABLE.iter().find(|row| row.0 == figure)?;
+        let open = |folder: &Folder, name: &str, form: Form| {
+            let file = folder.file(name, OFlag::O_RDONLY).ok()?;
+            Some(Reader { file, form })
+        };
+        let v1 = self.v1(controller).and_then(|f| open(f, v1_file, *v1_form));
+        v1.or_else(|| self.unified().and_then(|f| open(f, v2_file, *v2_form)))
+    }
+}
+
+impl Reader {
+    /// Wraps an open file that holds one number, for files outside the table.
+    #[must_use]
+    pub fn plain(file: File) -> Reader {
+        let form = Form::Number;
+        Reader { file, form }
+    }
+
+    /// Reads the file again into `buffer`; what does not fit is left out.
+    ///
+    /// # Errors
+    /// When the kernel refuses: ENODEV once the cgroup is gone.
+    pub fn bytes<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let mut end = 0;
+        while end < buffer.len() {
+            match self.file.read_at(&mut buffer[end..], end as u64)? {
+                0 => break,
+                more => end += more,
+            }
+        }
+        Ok(&buffer[..end])
+    }
+
+    /// The figure, as one number; for I/O, reading and writing together.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<u64>> {
+        let form = self.form;
+        let text = self.bytes(buffer)?;
+        Ok(match form {
+            Form::Number => number(text),
+            Form::Nanoseconds => number(text).map(|n| n / 1_000),
+            Form::Flat(key) => flat(text, key.as_bytes()),
+            Form::FlatNanoseconds(key) => flat(text, key.as_bytes()).map(|n| n / 1_000),
+            Form::Sum(a, b) => flat(text, a.as_bytes())
+                .zip(flat(text, b.as_bytes()))
+                .map(|(a, b)| a.saturating_add(b)),
+            Form::IoStat(_) | Form::V1Io => {
+                let [read, written] = form.pair(text);
+                Some(read.saturating_add(written))
+            }
+        })
+    }
+
+    /// An I/O figure: reading and writing.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn pair(&self, buffer: &mut [u8]) -> io::Result<[u64; 2]> {
+        let form = self.form;
+        Ok(form.pair(self.bytes(buffer)?))
+    }
+}
+
+impl Form {
+    fn pair(self, text: &[u8]) -> [u64; 2] {
+        match self {
+            Form::IoStat(from) => {
+                let totals = io_totals(text);
+                [totals[from], totals[from + 1]]
+            }
+            Form::V1Io => v1_totals(text),
+            _ => [0, 0],
+        }
+    }
+}

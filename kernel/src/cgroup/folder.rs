@@ -1,0 +1,149 @@
+//! One open directory.
+//!
+//! In: a path. Out: a [`Folder`] whose files are opened by name from its
+//! descriptor: no path is walked twice, nothing is created, and nothing on
+//! another file system is touched.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+
+use super::CgroupError;
+
+/// An open directory, with its path for messages.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// The largest file that is read: `memory.stat` of a large machine is 8 KiB.
+const LARGEST: u64 = 1 << 20;
+
+impl Folder {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// When it is not there, or is no directory.
+    pub fn open(path: &Path) -> Result<Folder, CgroupError> {
+        let file = std::fs::File::open(path).map_err(|e| failed(path, "", e))?;
+        let meta = file.metadata().map_err(|e| failed(path, "", e))?;
+        if !meta.is_dir() {
+            let source = io::Error::from(io::ErrorKind::NotADirectory);
+            return Err(failed(path, "", source));
+        }
+        Ok(Folder {
+            fd: file.into(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// A directory below, on the same file system.
+    ///
+    /// # Errors
+    /// When it is not there, or something else is mounted there.
+    pub fn folder(&self, below: &Path) -> Result<Folder, CgroupError> {
+        let path = self.path.join(below);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = openat(self.fd.as_fd(), below, flags, Mode::empty())
+            .map_err(|e| failed(&path, "", e.into()))?;
+        let device =
+            |fd: &OwnedFd| -> io::Result<u64> { Ok(File::from(fd.try_clone()?).metadata()?.dev()) };
+        let same = device(&fd).and_then(|below| Ok(below == device(&self.fd)?));
+        match same {
+            Ok(true) => Ok(Folder { fd, path }),
+            Ok(false) => Err(CgroupError::Foreign {
+                path,
+                problem: "something else is mounted there",
+            }),
+            Err(source) => Err(failed(&path, "", source)),
+        }
+    }
+
+    /// Its path when it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file in it: never creating, never following a link.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn file(&self, name: &str, flags: OFlag) -> io::Result<File> {
+        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        Ok(openat(self.fd.as_fd(), name, flags, Mode::empty()).map(File::from)?)
+    }
+
+    /// A file's bytes.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, CgroupError> {
+        let read = || {
+            let mut bytes = Vec::new();
+            let file = self.file(name, OFlag::O_RDONLY)?;
+            file.take(LARGEST).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|e| failed(&self.path.join(name), "", e))
+    }
+
+    /// A file's bytes; `None` when this kernel has no such file, an error when
+    /// the whole cgroup is gone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_if_there(&self, name: &str) -> Result<Option<Vec<u8>>, CgroupError> {
+        match self.read(name) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(CgroupError::Gone { .. }) if self.is_there() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the directory has not been removed.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        // A removed cgroup has no files: every one has this.
+        self.file("cgroup.procs", OFlag::O_PATH).is_ok()
+    }
+
+    /// Whether it has a file of that name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.file(name, OFlag::O_PATH).is_ok()
+    }
+
+    /// Writes a value in one go.
+    ///
+    /// # Errors
+    /// When there is no such file or the kernel refuses the value.
+    pub fn write(&self, name: &str, value: &str) -> Result<(), CgroupError> {
+        let write = || {
+            let mut file = self.file(name, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
+            file.write_all(value.as_bytes())
+        };
+        write().map_err(|e| failed(&self.path.join(name), value, e))
+    }
+}
+
+/// Classified by errno: a cgroup that goes answers ENOENT or ENODEV.
+pub(super) fn failed(path: &Path, value: &str, source: io::Error) -> CgroupError {
+    match source.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT | Errno::ENODEV) => CgroupError::Gone {
+            path: path.to_owned(),
+        },
+        _ => CgroupError::Io {
+            path: path.to_owned(),
+            value: value.to_owned(),
+            source,
+        },
+    }
+}

@@ -1,0 +1,131 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::SFlag;
+
+use super::*;
+use crate::disk::layer::directory;
+
+const PROJECT: u32 = 0x7061_0abc;
+
+/// Runs `test` with a small file system that knows projects (quotas it needs not),
+/// in a mount namespace that ends with it.
+fn on_a_disk(test: impl FnOnce(&Path) + Send + 'static) {
+    let folder = tempfile::tempdir().unwrap();
+    let run = move || {
+        if unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).is_err() {
+            eprintln!("skipped: no mount namespace without root");
+            return;
+        }
+        let image = folder.path().join("image");
+        let top = folder.path().join("top");
+        fs::create_dir(&top).unwrap();
+        let file = fs::File::create(&image).unwrap();
+        file.set_len(SIZE).unwrap();
+        succeeds(Command::new("mount").args(["--make-rprivate", "/"]));
+        let made = |(mkfs, options): &(&str, &[&str])| {
+            succeeds(Command::new(mkfs).args(*options).arg(&image))
+                && succeeds(
+                    Command::new("mount")
+                        .args(["-o", "loop"])
+                        .args([&image, &top]),
+                )
+        };
+        if !MKFS.iter().any(made) {
+            eprintln!("skipped: neither ext4 nor XFS with projects can be made and mounted here");
+            return;
+        }
+        test(&top);
+    };
+    thread::spawn(run).join().unwrap();
+}
+
+/// A kernel without quotas mounts no ext4 with projects, but XFS.
+const MKFS: [(&str, &[&str]); 2] = [
+    ("mkfs.ext4", &["-q", "-F", "-O", "quota,project"]),
+    ("mkfs.xfs", &["-q", "-f"]),
+];
+
+/// The smallest mkfs.xfs takes; it stays sparse.
+const SIZE: u64 = 300 << 20;
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|o| o.status.success())
+}
+
+fn project(path: &Path) -> u32 {
+    project::of(fs::File::open(path).unwrap().as_fd()).unwrap()
+}
+
+fn run(top: &Path) -> Result<Walked, Stop> {
+    assign(directory(top).unwrap(), PROJECT)
+}
+
+#[test]
+fn what_is_there_gets_the_project_and_what_comes_inherits_it() {
+    on_a_disk(|top| {
+        let layer = top.join("layer");
+        fs::create_dir_all(layer.join("a/b/c")).unwrap();
+        fs::write(layer.join("a/b/file"), "x").unwrap();
+        fs::write(top.join("outside"), "x").unwrap();
+        let walked = run(&layer).unwrap();
+        assert_eq!((walked.assigned, walked.skipped), (5, 0));
+        assert_eq!(run(&layer).unwrap(), Walked::default());
+        fs::create_dir(layer.join("a/b/c/new")).unwrap();
+        fs::write(layer.join("a/b/c/new/file"), "x").unwrap();
+        for name in ["", "a", "a/b/c", "a/b/file", "a/b/c/new", "a/b/c/new/file"] {
+            assert_eq!(project(&layer.join(name)), PROJECT, "{name}");
+        }
+        assert_eq!(project(&top.join("outside")), 0);
+    });
+}
+
+#[test]
+fn nothing_leads_out_of_a_hostile_layer() {
+    on_a_disk(|top| {
+        let (layer, victim) = (top.join("layer"), top.join("victim"));
+        fs::create_dir_all(layer.join("mounted")).unwrap();
+        fs::create_dir_all(victim.join("inside")).unwrap();
+        fs::write(victim.join("file"), "x").unwrap();
+        symlink(&victim, layer.join("absolute")).unwrap();
+        symlink("../victim", layer.join("relative")).unwrap();
+        symlink("../victim/file", layer.join("file")).unwrap();
+        symlink("self", layer.join("self")).unwrap();
+        nix::unistd::mkfifo(&layer.join("fifo"), Mode::S_IRWXU).unwrap();
+        let _socket = UnixListener::bind(layer.join("socket")).unwrap();
+        let device = nix::sys::stat::makedev(0, 0);
+        let whiteout = layer.join("whiteout");
+        nix::sys::stat::mknod(&whiteout, SFlag::S_IFCHR, Mode::empty(), device).unwrap();
+        let mounted = layer.join("mounted");
+        let mut bind = Command::new("mount");
+        assert!(succeeds(bind.arg("--bind").args([&victim, &mounted])));
+        let locked = layer.join("locked");
+        fs::create_dir(&locked).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+
+        let walked = run(&layer).unwrap();
+        assert_eq!((walked.assigned, walked.skipped), (2, 8));
+        for name in ["", "inside", "file"] {
+            assert_eq!(project(&victim.join(name)), 0, "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_layer_too_deep_or_too_full_is_left() {
+    on_a_disk(|top| {
+        let deep: PathBuf = std::iter::repeat_n("d", DEEPEST + 1).collect();
+        fs::create_dir_all(top.join("deep").join(deep)).unwrap();
+        assert!(matches!(run(&top.join("deep")), Err(Stop::TooDeep)));
+        let mut seen = MOST - 1;
+        fs::create_dir_all(top.join("full/a")).unwrap();
+        assert!(level(directory(&top.join("full")).unwrap(), &mut seen).is_ok());
+        let again = level(directory(&top.join("full")).unwrap(), &mut seen);
+        assert!(matches!(again, Err(Stop::TooMany)));
+    });
+}

@@ -1,0 +1,97 @@
+//! In: an owner's id, or nothing. Out: what is left of ours on the host,
+//! found and deleted.
+//!
+//! A veth takes its qdiscs with it, and a namespace its tables. What stays on
+//! the host is the ifb and the nf_tables tables; both carry the owner's id.
+
+use super::Object;
+use super::error::Error;
+use super::link;
+use super::nft::{self, Family};
+use super::owner::{self, LINK_PREFIX, Owner, TABLE_PREFIX};
+use super::settle;
+use super::socket::Socket;
+use super::table::Change;
+
+/// An object of ours found on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ours {
+    /// The object.
+    pub object: Object,
+    /// The container or sandbox it was made for; none where whoever made it
+    /// was killed before it could say, or is just about to.
+    pub owner: Option<String>,
+}
+
+/// Deletes what was made for this container on the host. Returns what was
+/// there; nothing there is no error, so every one of hook, `delete` and
+/// watcher may call it.
+///
+/// # Errors
+///
+/// When the kernel refuses; the rest has been tried then all the same.
+pub fn remove(id: &str) -> Result<Vec<Object>, Error> {
+    let owner = Owner::new(id)?;
+    let mut removed = Vec::new();
+    let mut first_error = None;
+    // Tables first: they point to the ifb.
+    if let Some(socket) = filter_socket()? {
+        let name = owner.table();
+        for family in [Family::Netdev, Family::Inet] {
+            match settle::delete(&socket, &owner, family, &name) {
+                Ok(Change::None) => {}
+                Ok(_) => removed.push(Object::Table(family, name.clone())),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+    }
+    match Socket::route().and_then(|socket| link::delete_ifb(&socket, &owner)) {
+        Ok(true) => removed.push(Object::Ifb(owner.link())),
+        Ok(false) => {}
+        Err(error) => first_error = first_error.or(Some(error)),
+    }
+    first_error.map_or(Ok(removed), Err)
+}
+
+/// Everything of ours on the host, for whoever knows which containers live.
+///
+/// # Errors
+///
+/// When the kernel cannot be asked.
+pub fn list_ours() -> Result<Vec<Ours>, Error> {
+    let mut ours = Vec::new();
+    if let Some(socket) = filter_socket()? {
+        for family in [Family::Netdev, Family::Inet] {
+            for (name, mark) in nft::tables(&socket, family)? {
+                if name.starts_with(TABLE_PREFIX) {
+                    ours.push(Ours {
+                        object: Object::Table(family, name),
+                        owner: id_in(mark.as_deref()),
+                    });
+                }
+            }
+        }
+    }
+    for link in link::all(&Socket::route()?)? {
+        if link.kind.as_deref() == Some("ifb") && link.name.starts_with(LINK_PREFIX) {
+            ours.push(Ours {
+                owner: id_in(link.alias.as_deref()),
+                object: Object::Ifb(link.name),
+            });
+        }
+    }
+    Ok(ours)
+}
+
+fn id_in(mark: Option<&str>) -> Option<String> {
+    mark.and_then(owner::id_in).map(str::to_owned)
+}
+
+/// None where the kernel has no netfilter netlink, hence no tables.
+fn filter_socket() -> Result<Option<Socket>, Error> {
+    match Socket::netfilter() {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if error.is_lacking() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,209 @@
+//! From a created container to a ranked one: everything that its spec cannot
+//! carry, before its first instruction; and all of it undone after its last.
+//!
+//! In: the container's state, as an engine gives it to a hook, and the policy.
+//! Out: network shaped and guarded, disk space limited, and a record of it. A container that is
+//! not ranked is left alone.
+
+mod cgroup;
+mod detach;
+mod effects;
+mod identity;
+mod network;
+mod register;
+pub mod running;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use packrank_core::host::Roots;
+use packrank_core::policy::{LoadError, Mode};
+use packrank_core::record::{Packs, RecordError};
+use packrank_core::spec::{Network, Spec, SpecError};
+use packrank_kernel::{disk, live, net};
+use serde::Deserialize;
+
+pub use detach::{Swept, detach, sweep};
+
+use crate::bundle::{Bundle, BundleError};
+use crate::command::Command;
+use crate::planning::{self, Refusal};
+use identity::Process;
+
+/// Where records and locks are.
+pub const RUN_FOLDER: &str = "/run/packrank";
+
+/// A container's state, as the OCI runtime spec has it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct State {
+    /// The engine's id.
+    pub id: String,
+    /// Its first process, as the host counts; absent or 0 when it is gone.
+    #[serde(default)]
+    pub pid: u32,
+    /// Its bundle.
+    pub bundle: PathBuf,
+}
+
+/// Why a container could not be attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// Its process is not what the state says.
+    #[error("container {id:?}: process {pid} {problem}")]
+    Process {
+        /// The container.
+        id: String,
+        /// The process.
+        pid: u32,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Its bundle cannot be used.
+    #[error("bundle {0}")]
+    Bundle(#[from] BundleError),
+    /// Its spec cannot be read.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The policy cannot be had.
+    #[error(transparent)]
+    Policy(#[from] LoadError),
+    /// It is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Its network cannot be shaped although the host has what it needs.
+    #[error("container {id:?}: network: {}", chain(source))]
+    Network {
+        /// The container.
+        id: String,
+        /// The kernel's answer.
+        source: net::Error,
+    },
+    /// Its disk space cannot be changed.
+    #[error("container {id:?}: {}", chain(source))]
+    Disk {
+        /// The container.
+        id: String,
+        /// What is in the way.
+        source: disk::Error,
+    },
+    /// Its running cgroup cannot be changed.
+    #[error("container {id:?}: {}", chain(source))]
+    Live {
+        /// The container.
+        id: String,
+        /// The kernel's or systemd's answer.
+        source: live::Error,
+    },
+    /// A file of ours cannot be written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// An error and its causes, in one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Attaches the container: what was left out, and why; `None` when it is not
+/// ranked.
+///
+/// # Errors
+/// When the container is refused, or what the host can do fails.
+pub fn attach(
+    state: &State,
+    policy: Option<&Path>,
+    run: &Path,
+) -> Result<Option<Vec<String>>, AttachError> {
+    let bundle = Bundle::open(&state.bundle, None)?;
+    let document = bundle.read()?;
+    let spec = Spec::parse(&document)?;
+    let policy = planning::policy(policy)?;
+    let path = bundle.path();
+    let planned = planning::ranked(&spec, path, None, &policy, Roots::own(), None)?;
+    let Some(planned) = planned else {
+        return Ok(None);
+    };
+    let process = Process::verify(state, spec.cgroups_path.as_deref())?;
+    let mut notes = Vec::new();
+    let enforce = planned.plan.rank.mode == Mode::Enforce;
+    let pack = network::Owner::of(state, &planned);
+    let netns = match spec.network {
+        Network::Own if enforce => Some(process.network_namespace()?),
+        _ => None,
+    };
+    // The record comes before what it speaks of, so that whoever cleans up
+    // never takes a half-made container's things for nobody's.
+    let net_admin = network::net_admin(&planned, &spec);
+    let record = register::record(
+        state,
+        &process,
+        &planned,
+        &policy,
+        netns.as_ref(),
+        &pack,
+        net_admin,
+    );
+    if let Err(error) = register::write(run, &record) {
+        notes.push(format!("no record, so no watching: {error}"));
+    }
+    if let Some(netns) = &netns {
+        let shaped = network::shape(run, state, &pack, &planned, &spec, netns)?;
+        if shaped.pending || shaped.shared.is_some() {
+            register::shaped(run, record.clone(), &shaped, &mut notes);
+        }
+        notes.extend(shaped.notes);
+    }
+    if enforce && planned.applies() {
+        let plan = &planned.plan;
+        notes.extend(effects::process(plan, process.pid, process.started));
+        notes.extend(effects::disk_space(plan, &spec, state, run));
+        if planned.document.as_bytes() != document {
+            // An engine with only our hook had read the spec before.
+            notes.extend(cgroup::apply(&record, &planned)?);
+        }
+    }
+    Ok(Some(notes))
+}
+
+/// At the wrapped `start`, before the engine's own: shapes a network that did
+/// not exist yet when the container was created.
+///
+/// # Errors
+/// When the network cannot be shaped although the host has what it needs.
+pub(crate) fn before_start(command: &Command) -> Result<(), AttachError> {
+    let run = Path::new(RUN_FOLDER);
+    let id = command.rest.iter().rev().find_map(|word| word.to_str());
+    let Some(id) = id.filter(|id| !id.starts_with('-')) else {
+        return Ok(());
+    };
+    let record = match Packs::under(run).read(id) {
+        Ok(record) => record,
+        // No record, nothing that was put off; a damaged one must not stop
+        // a container.
+        Err(_) => return Ok(()),
+    };
+    if record.network.get(register::PENDING) != Some(&true.into()) {
+        return Ok(());
+    }
+    let state = State {
+        id: id.to_owned(),
+        pid: record.pid,
+        bundle: record.bundle,
+    };
+    attach(&state, command.policy.as_deref(), run)?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! A container's live cgroup, made to say what its plan says, or one setting
+//! of a person's.
+//!
+//! In: a record and limits. Out: the kernel's files, and systemd's own idea of
+//! them where systemd owns the cgroup.
+
+use std::path::Path;
+
+use packrank_core::host::Host;
+use packrank_core::key::Key;
+use packrank_core::record::Record;
+use packrank_core::spec::{Device, Object, Resources};
+use packrank_core::value::Value;
+use packrank_kernel::live::{self, Limit, Means, Place, Systemd, Units};
+
+use super::{AttachError, chain};
+use crate::planning::Planned;
+
+/// Where the kernel's cgroups are.
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// Applies a whole plan: for an engine that read the spec before we could
+/// write into it. What could not be is a note.
+///
+/// # Errors
+/// When the rewritten spec cannot be read back, or the container is gone.
+pub fn apply(record: &Record, planned: &Planned) -> Result<Vec<String>, AttachError> {
+    let document = Object::parse(&planned.document, "").map_err(refusal)?;
+    let resources = document.object("linux").and_then(|l| l.object("resources"));
+    let resources = Resources::read(&resources.map_err(refusal)?).map_err(refusal)?;
+    write(record, &live::of_resources(&resources))
+}
+
+fn refusal(error: packrank_core::spec::DocumentError) -> AttachError {
+    AttachError::Refused(error.into())
+}
+
+/// Changes one setting.
+///
+/// # Errors
+/// When it does not live in the cgroup, or the kernel or systemd refuses.
+pub fn change(
+    record: &Record,
+    key: Key,
+    value: &Value,
+    host: &Host,
+) -> Result<Vec<String>, AttachError> {
+    let device = |text: &String| {
+        let (major, minor) = text.split_once(':')?;
+        Some(Device {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+        })
+    };
+    let devices: Vec<Device> = record.devices.iter().filter_map(device).collect();
+    let value = match value {
+        Value::Affinity(affinity) => &Value::Cpus(affinity.resolve(host.cores())),
+        other => other,
+    };
+    let means = Means {
+        devices: &devices,
+        guarantee_file: record.guarantee_file,
+        page_sizes: host.page_sizes(),
+    };
+    let limits = live::of_key(key, value, means).map_err(live_error(record))?;
+    write(record, &limits)
+}
+
+fn write(record: &Record, limits: &[Limit]) -> Result<Vec<String>, AttachError> {
+    let place = Place::open(Path::new(ROOT), &record.cgroups).map_err(live_error(record))?;
+    let mut notes = Vec::new();
+    let systemd = place.unit().map(|_| Systemd::connect());
+    let systemd = systemd.and_then(|connected| {
+        let lost = |e| format!("systemd is not told, and may undo it: {}", chain(&e));
+        connected.map_err(|e| notes.push(lost(e))).ok()
+    });
+    let units = systemd.as_ref().map(|s| s as &dyn Units);
+    let applied = live::apply(&place, limits, units).map_err(live_error(record))?;
+    let missing = applied.missing.iter();
+    notes.extend(missing.map(|m| format!("the kernel has no {}: left out", m.file)));
+    let untold = applied.untold.iter();
+    notes.extend(untold.map(|p| format!("systemd does not take {p}: a daemon-reload undoes it")));
+    Ok(notes)
+}
+
+fn live_error(record: &Record) -> impl Fn(live::Error) -> AttachError + use<> {
+    let id = record.id.clone();
+    move |source| AttachError::Live {
+        id: id.clone(),
+        source,
+    }
+}

@@ -1,0 +1,166 @@
+//! A container's end: what was made for it goes.
+//!
+//! In: its id; or nothing, to look for what the dead left behind. Out: what
+//! was removed, and what could not be. Every step is tried, whatever became of
+//! the one before, and any of hook, watcher and `packrank gc` may come first.
+
+use std::path::Path;
+
+use packrank_core::record::{Packs, Record};
+use packrank_kernel::{disk, net};
+
+use super::effects::projects;
+use super::network::{Entry, Namespaces, Owner};
+use super::{chain, identity, register};
+
+/// What was found and removed, and what was not.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// One line each.
+    pub removed: Vec<String>,
+    /// One sentence each.
+    pub failed: Vec<String>,
+}
+
+impl Swept {
+    fn note(&mut self, what: String, result: Result<bool, String>) {
+        match result {
+            Ok(true) => self.removed.push(what),
+            Ok(false) => {}
+            Err(error) => self.failed.push(format!("{what}: {error}")),
+        }
+    }
+}
+
+/// Removes everything of the container's. A network that others still use is
+/// handed on to one of them.
+#[must_use]
+pub fn detach(id: &str, run: &Path) -> Swept {
+    let mut swept = Swept::default();
+    let packs = Packs::under(run);
+    let name = packs.read(id).ok().and_then(|record| namespace(&record));
+    let removed = packs.remove(id).map_err(|e| e.to_string());
+    swept.note(format!("record of {id}"), removed);
+    let entry = name.map(|name| Namespaces::under(run).named(&name));
+    let owner = entry.as_ref().and_then(Entry::read);
+    match entry.zip(owner) {
+        Some((entry, owner)) if owner.id == id || !entry.alive() => {
+            release(&entry, owner, &packs, &mut swept);
+        }
+        // Another's by now: a namespace's number is given again at once.
+        _ => network(id, &mut swept),
+    }
+    let quota = disk::remove(id, &projects(run)).map_err(|e| chain(&e));
+    swept.note(format!("disk quota of {id}"), quota);
+    swept
+}
+
+/// Lets go of a namespace whose owner is gone, unless another container lives
+/// in it.
+fn release(entry: &Entry, owner: Owner, packs: &Packs, swept: &mut Swept) {
+    let lives = |record: &Record| entry.used_by(record.pid, record.started);
+    let shares = |record: &Record| {
+        let shared = record.network.get(register::OWNER);
+        shared.and_then(|o| o.as_str()) == Some(&*owner.id)
+            && namespace(record).as_deref() == entry.name()
+    };
+    let heir = records(packs).find(|record| shares(record) && lives(record));
+    if let Some(heir) = heir {
+        let owner = Owner {
+            pid: heir.pid,
+            started: heir.started,
+            ..owner
+        };
+        let handed = entry
+            .write(&owner)
+            .map(|()| false)
+            .map_err(|e| e.to_string());
+        swept.note(format!("network of {}", owner.id), handed);
+        return;
+    }
+    let removed = entry.remove().map(|()| true).map_err(|e| e.to_string());
+    swept.note(format!("network entry of {}", owner.id), removed);
+    network(&owner.id, swept);
+}
+
+/// Quotas of containers without a record, and those a lost registry forgot.
+fn quotas(run: &Path, packs: &Packs, swept: &mut Swept) {
+    let registry = projects(run);
+    let entries = disk::list(&registry).unwrap_or_else(|error| {
+        swept.failed.push(format!("disk quotas: {}", chain(&error)));
+        Vec::new()
+    });
+    for entry in entries {
+        if packs.read(&entry.id).is_err() {
+            let removed = disk::remove(&entry.id, &registry).map_err(|e| chain(&e));
+            swept.note(format!("disk quota of {}", entry.id), removed);
+        }
+    }
+    match disk::sweep(&registry) {
+        Ok(projects) => swept.removed.extend(
+            projects
+                .iter()
+                .map(|p| format!("disk quota of project {p}")),
+        ),
+        Err(error) => swept.failed.push(format!("disk quotas: {}", chain(&error))),
+    }
+}
+
+/// The name of the namespace that the record's container has.
+fn namespace(record: &Record) -> Option<String> {
+    let name = record.network.get(register::NAMESPACE)?;
+    name.as_str().map(str::to_owned)
+}
+
+fn records(packs: &Packs) -> impl Iterator<Item = Record> + use<> {
+    let all = packs.all().unwrap_or_default();
+    all.into_iter().filter_map(|(_, record)| record.ok())
+}
+
+fn network(id: &str, swept: &mut Swept) {
+    match net::remove(id) {
+        Ok(objects) => swept
+            .removed
+            .extend(objects.iter().map(|o| format!("{o:?} of {id}"))),
+        Err(error) => swept
+            .failed
+            .push(format!("network of {id}: {}", chain(&error))),
+    }
+}
+
+/// Removes what belongs to containers that are gone: records of dead
+/// processes, and network objects without a living owner.
+#[must_use]
+pub fn sweep(run: &Path) -> Swept {
+    let mut swept = Swept::default();
+    let packs = Packs::under(run);
+    for record in records(&packs) {
+        if identity::started(record.pid) != Some(record.started) {
+            let one = detach(&record.id, run);
+            swept.removed.extend(one.removed);
+            swept.failed.extend(one.failed);
+        }
+    }
+    let mut owners = Vec::new();
+    for entry in Namespaces::under(run).all() {
+        match entry.read() {
+            Some(owner) if entry.alive() => owners.push(owner.id),
+            Some(owner) => release(&entry, owner, &packs, &mut swept),
+            None => {
+                let removed = entry.remove().map(|()| true).map_err(|e| e.to_string());
+                swept.note("unreadable network entry".to_owned(), removed);
+            }
+        }
+    }
+    let ours = net::list_ours().unwrap_or_else(|error| {
+        swept.failed.push(format!("network: {}", chain(&error)));
+        Vec::new()
+    });
+    for id in ours.into_iter().filter_map(|object| object.owner) {
+        if !owners.contains(&id) {
+            network(&id, &mut swept);
+        }
+    }
+    quotas(run, &packs, &mut swept);
+    swept
+}

@@ -1,0 +1,70 @@
+//! What an engine may have left of the spec, and what no spec can say: I/O
+//! priority, OOM score, open files, disk space.
+//!
+//! In: the plan, and the container's process before its program runs. Out:
+//! the kernel made so, and a note for each thing that could not be.
+
+use std::path::{Path, PathBuf};
+
+use packrank_core::key::Key;
+use packrank_core::plan::Plan;
+use packrank_core::spec::Spec;
+use packrank_core::value::{IoPriority, Value};
+use packrank_kernel::disk;
+use packrank_kernel::process::{IoClass, Limit, Process, Resource};
+
+use super::{State, chain};
+
+/// Sets what belongs to the process. What is already so is not written.
+pub fn process(plan: &Plan, pid: u32, started: u64) -> Vec<String> {
+    let process = match Process::open(pid, Some(started)) {
+        Ok(process) => process,
+        Err(error) => return vec![chain(&error)],
+    };
+    let mut notes = Vec::new();
+    let mut tell = |result: Result<(), String>| notes.extend(result.err());
+    if let Some(Value::IoPriority(priority)) = plan.value(Key::IoPriority) {
+        let class = match *priority {
+            IoPriority::Realtime(level) => IoClass::Realtime(level),
+            IoPriority::BestEffort(level) => IoClass::BestEffort(level),
+            IoPriority::Idle => IoClass::Idle,
+        };
+        let set = process.io_priority(class);
+        tell(
+            set.map(drop)
+                .map_err(|e| format!("io.priority: {}", chain(&e))),
+        );
+    }
+    if let Some(Value::Score(score)) = plan.value(Key::OomScore) {
+        let set = process.oom_score_adj(*score);
+        tell(
+            set.map(drop)
+                .map_err(|e| format!("oom.score: {}", chain(&e))),
+        );
+    }
+    if let Some(Value::Files { soft, hard }) = plan.value(Key::Nofile) {
+        let limit = Limit {
+            soft: *soft,
+            hard: *hard,
+        };
+        let set = process.rlimit(Resource::Nofile, limit);
+        tell(set.map(drop).map_err(|e| format!("nofile: {}", chain(&e))));
+    }
+    notes
+}
+
+/// Limits what the container's own layer may hold. Only the file system's
+/// lack of quotas is a note; that a quota could not be set is one too, since
+/// the container's other limits stand.
+pub fn disk_space(plan: &Plan, spec: &Spec<'_>, state: &State, run: &Path) -> Option<String> {
+    let bytes = plan.number(Key::DiskSpace)?;
+    let root = spec.rootfs.as_deref().filter(|_| !spec.readonly)?;
+    let root = state.bundle.join(root);
+    let limited = disk::limit(&root, &state.id, bytes, &projects(run));
+    limited.err().map(|error| chain(&error))
+}
+
+/// Where project numbers are given out.
+pub fn projects(run: &Path) -> PathBuf {
+    run.join("projects")
+}

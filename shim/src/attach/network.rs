@@ -1,0 +1,262 @@
+//! A container's network, shaped and guarded as its plan says.
+//!
+//! In: the plan and the container's network namespace. Out: the kernel made
+//! so, once for each namespace: containers that share one (a pod's, or
+//! `--network container:…`) share what its owner got.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use packrank_core::Priority;
+use packrank_core::key::Key;
+use packrank_core::place::Role;
+use packrank_core::spec::Spec;
+use packrank_core::value::{Dscp, Value};
+use packrank_kernel::net::{self, Guard, Means, Note, Rate, Shape, Target};
+use serde::{Deserialize, Serialize};
+
+use super::{AttachError, State, identity};
+use crate::planning::Planned;
+
+/// Whose name the namespace's objects carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The container, or the pod's sandbox.
+    pub id: String,
+    /// The class it was shaped for.
+    pub class: String,
+    /// A process that lives as long as the namespace is used: the one whose
+    /// container was attached first.
+    pub pid: u32,
+    /// When that process started.
+    pub started: u64,
+}
+
+impl Owner {
+    /// The owner of a container's network: its pod's sandbox, else itself.
+    pub fn of(state: &State, planned: &Planned) -> Owner {
+        let sandbox = match planned.place.role {
+            Role::Container => planned.place.sandbox.as_ref(),
+            _ => None,
+        };
+        Owner {
+            id: sandbox.unwrap_or(&state.id).clone(),
+            class: planned.plan.rank.priority.name().to_owned(),
+            pid: state.pid,
+            started: identity::started(state.pid).unwrap_or(0),
+        }
+    }
+
+    fn priority(&self) -> Option<Priority> {
+        self.class.parse().ok()
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Shaped {
+    /// There was no interface yet: `start` looks again.
+    pub pending: bool,
+    /// Whose the network is, where it is not its own.
+    pub shared: Option<String>,
+    /// What was left out.
+    pub notes: Vec<String>,
+}
+
+/// Limits in the kernel's terms, from whatever knows the numbers.
+pub fn limits(number: impl Fn(Key) -> Option<u64>, dscp: Option<Dscp>) -> (Shape, Guard) {
+    let rate = |key| {
+        let bits_per_second = number(key)?;
+        let burst = number(Key::NetworkBurst);
+        Some(Rate {
+            bits_per_second,
+            // Two seconds of rate, as the built-in policy has it.
+            burst_bits: burst.unwrap_or(bits_per_second.saturating_mul(2)),
+        })
+    };
+    let shape = Shape {
+        egress: rate(Key::NetworkEgress),
+        ingress: rate(Key::NetworkIngress),
+    };
+    let guard = Guard {
+        connections: number(Key::NetworkConnections),
+        new_connections: number(Key::NetworkNewConnections),
+        packets: number(Key::NetworkPackets),
+        dscp: dscp.map(|dscp| dscp.0),
+    };
+    (shape, guard)
+}
+
+/// Whether the guard must be out of the container's reach. Whichever of a
+/// pod's containers holds the capability, all share the namespace.
+pub fn net_admin(planned: &Planned, spec: &Spec<'_>) -> bool {
+    spec.net_admin || planned.place.role != Role::Alone
+}
+
+/// Shapes the namespace, unless its owner has already done as much.
+///
+/// # Errors
+/// When the kernel refuses what it is able to do.
+pub fn shape(
+    run: &Path,
+    state: &State,
+    own: &Owner,
+    planned: &Planned,
+    spec: &Spec<'_>,
+    netns: &File,
+) -> Result<Shaped, AttachError> {
+    let place = Namespaces::under(run).entry(netns)?;
+    let known = place.read();
+    if let Some(owner) = known.filter(|owner| owner.id != own.id || owner.class != own.class) {
+        let same_pod = owner.id == own.id;
+        if place.used_by(owner.pid, owner.started)
+            && (!same_pod || owner.priority() >= own.priority())
+        {
+            let text = format!(
+                "the network is {}'s, shaped for class {}",
+                owner.id, owner.class
+            );
+            let notes = vec![text];
+            return Ok(Shaped {
+                pending: false,
+                shared: Some(owner.id),
+                notes,
+            });
+        }
+    }
+    place.write(own)?;
+    let plan = &planned.plan;
+    let dscp = match plan.value(Key::NetworkDscp) {
+        Some(Value::Dscp(dscp)) => Some(*dscp),
+        _ => None,
+    };
+    let (shape, guard) = limits(|key| plan.number(key), dscp);
+    let target = Target {
+        id: &own.id,
+        netns: netns.as_fd(),
+        net_admin: net_admin(planned, spec),
+    };
+    let applied = net::apply(&target, &shape, &guard, &Means::default());
+    let applied = applied.map_err(|source| AttachError::Network {
+        id: state.id.clone(),
+        source,
+    })?;
+    Ok(Shaped {
+        pending: applied.notes.contains(&Note::NoInterface),
+        shared: None,
+        notes: applied.notes.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Who owns which network namespace: one small file each.
+#[derive(Debug)]
+pub struct Namespaces {
+    folder: PathBuf,
+}
+
+/// One namespace's file.
+#[derive(Debug)]
+pub struct Entry {
+    path: PathBuf,
+}
+
+impl Entry {
+    /// The name that records have it by.
+    pub fn name(&self) -> Option<&str> {
+        self.path.file_name()?.to_str()
+    }
+}
+
+impl Namespaces {
+    /// Those under `/run/packrank`.
+    pub fn under(run: &Path) -> Namespaces {
+        Namespaces {
+            folder: run.join("networks"),
+        }
+    }
+
+    /// The entry of a namespace.
+    ///
+    /// # Errors
+    /// When the namespace cannot be looked at.
+    pub fn entry(&self, netns: &File) -> Result<Entry, AttachError> {
+        let path = self.folder.join(name(netns)?);
+        Ok(Entry { path })
+    }
+
+    /// The entry of that name, as a record has it.
+    pub fn named(&self, name: &str) -> Entry {
+        Entry {
+            path: self.folder.join(name.replace('/', "_")),
+        }
+    }
+
+    /// Every entry.
+    pub fn all(&self) -> impl Iterator<Item = Entry> + use<> {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten();
+        files.flatten().map(|file| Entry { path: file.path() })
+    }
+}
+
+/// Namespace files are told apart by device and inode.
+pub fn name(netns: &File) -> Result<String, AttachError> {
+    let meta = netns.metadata().map_err(|source| AttachError::Io {
+        path: PathBuf::from("network namespace"),
+        source,
+    })?;
+    Ok(format!("{}-{}", meta.dev(), meta.ino()))
+}
+
+impl Entry {
+    /// Its owner; `None` when it has none, or none that can be read.
+    pub fn read(&self) -> Option<Owner> {
+        let text = std::fs::read(&self.path).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Whether this process runs and is in the namespace. The kernel gives a
+    /// namespace's number to another one as soon as its last process has left
+    /// it, which is before that process is gone.
+    pub fn used_by(&self, pid: u32, started: u64) -> bool {
+        let there = std::fs::metadata(format!("/proc/{pid}/ns/net"));
+        let there =
+            there.is_ok_and(|meta| Some(&*format!("{}-{}", meta.dev(), meta.ino())) == self.name());
+        there && identity::started(pid) == Some(started)
+    }
+
+    /// Whether its owner's first process still is in it.
+    pub fn alive(&self) -> bool {
+        let owner = self.read();
+        owner.is_some_and(|owner| self.used_by(owner.pid, owner.started))
+    }
+
+    /// Writes its owner.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, owner: &Owner) -> Result<(), AttachError> {
+        let failed = |source| AttachError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let text = serde_json::to_vec(owner).map_err(|e| failed(io::Error::other(e)))?;
+        super::register::replace(&self.path, &text).map_err(failed)
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be removed.
+    pub fn remove(&self) -> Result<(), AttachError> {
+        match std::fs::remove_file(&self.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AttachError::Io {
+                path: self.path.clone(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

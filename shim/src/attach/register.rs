@@ -1,0 +1,175 @@
+//! The record of a container.
+//!
+//! In: its state, process and plan. Out: the file that the watcher obeys and
+//! `packrank status` shows.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use packrank_core::annotation;
+use packrank_core::key::Key;
+use packrank_core::policy::{self, Policy};
+use packrank_core::record::{
+    Figures, GuaranteeFile, Mode, Names, OnViolation, Options, Packs, Record, RecordError, VERSION,
+};
+
+use super::State;
+use super::identity::Process;
+use super::network::{self, Owner, Shaped};
+use crate::planning::Planned;
+
+/// The member of a record's network that says: look again at start.
+pub const PENDING: &str = "pending";
+
+/// The member of a record's network that names its namespace's entry.
+pub const NAMESPACE: &str = "namespace";
+
+/// The member of a record's network that says whether its guard is kept out
+/// of the container's reach.
+pub const NET_ADMIN: &str = "net-admin";
+
+/// The member of a record's network that says whose its network is.
+pub const OWNER: &str = "owner";
+
+/// Builds the record.
+pub fn record(
+    state: &State,
+    process: &Process,
+    planned: &Planned,
+    policy: &Policy,
+    netns: Option<&File>,
+    owner: &Owner,
+    net_admin: bool,
+) -> Record {
+    let plan = &planned.plan;
+    let class = plan.rank.priority;
+    let mut settings = Figures::default();
+    for setting in &plan.settings {
+        if let Some(value) = &setting.value {
+            settings.put(setting.key, value);
+        }
+    }
+    let bounds = |bound: &dyn Fn(Key) -> Option<policy::Ruled>| {
+        let mut figures = Figures::default();
+        for key in Key::all() {
+            if let Some(ruled) = bound(key) {
+                figures.put(key, &ruled.value);
+            }
+        }
+        figures
+    };
+    let mut shared = serde_json::Map::new();
+    if let Some(name) = netns.and_then(|file| network::name(file).ok()) {
+        shared.insert(NAMESPACE.to_owned(), name.into());
+        shared.insert(OWNER.to_owned(), owner.id.as_str().into());
+        shared.insert(NET_ADMIN.to_owned(), net_admin.into());
+    }
+    Record {
+        version: VERSION,
+        id: state.id.clone(),
+        priority: class,
+        names: Names {
+            pod: planned.place.pod.clone(),
+            namespace: planned.place.namespace.clone(),
+            name: planned.place.container.clone(),
+        },
+        pid: process.pid,
+        started: process.started,
+        cgroups: process.cgroups.clone(),
+        bundle: state.bundle.clone(),
+        engine: engine(),
+        mode: match plan.rank.mode {
+            policy::Mode::Enforce => Mode::Enforce,
+            policy::Mode::Audit | policy::Mode::Off => Mode::Audit,
+        },
+        settings,
+        floor: bounds(&|key| policy.floor(class, key).cloned()),
+        ceiling: bounds(&|key| policy.ceiling(class, key).cloned()),
+        guarantee_file: match plan.guarantee_file {
+            policy::GuaranteeFile::Min => GuaranteeFile::Min,
+            policy::GuaranteeFile::Low => GuaranteeFile::Low,
+        },
+        devices: plan.disks.iter().map(|d| d.device.to_string()).collect(),
+        options: options(planned),
+        network: shared,
+        pinned: Figures::default(),
+        unknown: serde_json::Map::new(),
+    }
+}
+
+fn options(planned: &Planned) -> Options {
+    let request = &planned.request;
+    Options {
+        adaptive: request.adaptive.unwrap_or(true),
+        on_violation: match request.on_violation {
+            Some(annotation::OnViolation::Restart) => OnViolation::Restart,
+            _ => OnViolation::Alert,
+        },
+        gc_signal: request.gc_signal.as_deref().and_then(signal),
+    }
+}
+
+/// The number of a signal's name.
+fn signal(name: &str) -> Option<u8> {
+    let signal: nix::sys::signal::Signal = name.parse().ok()?;
+    u8::try_from(signal as i32).ok()
+}
+
+/// The program that called us: an engine calls its hooks itself.
+fn engine() -> std::path::PathBuf {
+    let parent = nix::unistd::getppid();
+    std::fs::read_link(format!("/proc/{parent}/exe")).unwrap_or_default()
+}
+
+/// Writes the record.
+///
+/// # Errors
+/// When the system refuses.
+pub fn write(run: &Path, record: &Record) -> Result<(), RecordError> {
+    let packs = Packs::under(run);
+    packs.make()?;
+    packs.write(record)
+}
+
+/// Adds to the record what shaping found: that there was no interface yet, or
+/// that the network is another's.
+pub fn shaped(run: &Path, mut record: Record, shaped: &Shaped, notes: &mut Vec<String>) {
+    if let Some(owner) = &shaped.shared {
+        record
+            .network
+            .insert(OWNER.to_owned(), owner.as_str().into());
+    }
+    if shaped.pending {
+        record.network.insert(PENDING.to_owned(), true.into());
+    }
+    if let Err(error) = write(run, &record) {
+        notes.push(format!("the record lacks what was found: {error}"));
+    }
+}
+
+/// Puts a file of mode 0600 in the place of another, whole or not at all.
+///
+/// # Errors
+/// When the system refuses a step; the old file is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options.open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        std::fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        // The first error is the one worth telling.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}

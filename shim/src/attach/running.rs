@@ -1,0 +1,142 @@
+//! A container that runs: what holds it, and how that is changed in place.
+//!
+//! In: its record. Out: the kernel's own word on its network and disk; or a
+//! setting changed, within what its class may have, and pinned in the record.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use packrank_core::host::Host;
+use packrank_core::key::Key;
+use packrank_core::plan::NETWORK_KEYS;
+use packrank_core::record::Record;
+use packrank_core::value::{Dscp, Value};
+use packrank_kernel::disk::{self, Usage};
+use packrank_kernel::net::{self, Means, Status, Target};
+
+use super::effects::projects;
+use super::network::{self, Namespaces};
+use super::{AttachError, identity, register};
+
+/// Whether the record's process still runs.
+#[must_use]
+pub fn alive(record: &Record) -> bool {
+    identity::started(record.pid) == Some(record.started)
+}
+
+/// Its network namespace, if it has one of its own.
+fn namespace(record: &Record) -> Result<Option<File>, AttachError> {
+    if !record.network.contains_key(register::NAMESPACE) {
+        return Ok(None);
+    }
+    let path = std::path::PathBuf::from(format!("/proc/{}/ns/net", record.pid));
+    let file = File::open(&path).map_err(|source| AttachError::Io { path, source })?;
+    match alive(record) {
+        true => Ok(Some(file)),
+        false => Err(AttachError::Process {
+            id: record.id.clone(),
+            pid: record.pid,
+            problem: "has ended".to_owned(),
+        }),
+    }
+}
+
+/// Whose name its network's objects carry: a pod's sandbox, else its own.
+fn owner(record: &Record, netns: &File, run: &Path) -> Result<String, AttachError> {
+    let entry = Namespaces::under(run).entry(netns)?.read();
+    Ok(entry.map_or_else(|| record.id.clone(), |owner| owner.id))
+}
+
+/// The network as the kernel has it; `None` for the host's own.
+///
+/// # Errors
+/// When the container is gone or the kernel cannot be asked.
+pub fn network(record: &Record, run: &Path) -> Result<Option<Status>, AttachError> {
+    let Some(netns) = namespace(record)? else {
+        return Ok(None);
+    };
+    let id = owner(record, &netns, run)?;
+    let status = net::read(&id, netns.as_fd()).map_err(|source| AttachError::Network {
+        id: record.id.clone(),
+        source,
+    })?;
+    Ok(Some(status))
+}
+
+/// What its own layer holds; `None` where no quota counts it.
+#[must_use]
+pub fn disk(record: &Record, run: &Path) -> Option<Usage> {
+    disk::used(&record.id, &projects(run)).ok()
+}
+
+/// Changes a network setting in place.
+fn change_network(
+    record: &Record,
+    key: Key,
+    value: &Value,
+    run: &Path,
+) -> Result<Vec<String>, AttachError> {
+    let gone = |problem: &str| AttachError::Process {
+        id: record.id.clone(),
+        pid: record.pid,
+        problem: problem.to_owned(),
+    };
+    let netns = namespace(record)?
+        .ok_or_else(|| gone("uses the host's network, which is never touched"))?;
+    let number = |k: Key| match k == key {
+        true => value.number(),
+        false => record.amount(k)?.number(),
+    };
+    let dscp = match value {
+        Value::Dscp(dscp) => Some(*dscp),
+        _ => written_dscp(record),
+    };
+    let (shape, guard) = network::limits(number, dscp);
+    let id = owner(record, &netns, run)?;
+    let target = Target {
+        id: &id,
+        netns: netns.as_fd(),
+        net_admin: record.network.get(register::NET_ADMIN) == Some(&true.into()),
+    };
+    let applied = net::apply(&target, &shape, &guard, &Means::default());
+    let applied = applied.map_err(|source| AttachError::Network { id, source })?;
+    Ok(applied.notes.iter().map(ToString::to_string).collect())
+}
+
+fn written_dscp(record: &Record) -> Option<Dscp> {
+    let name = Key::NetworkDscp.name();
+    let mut figures = record.pinned.iter().chain(record.settings.iter());
+    let (_, text) = figures.find(|(key, _)| *key == name)?;
+    match Value::parse(Key::NetworkDscp, text.as_str()?) {
+        Ok(Value::Dscp(dscp)) => Some(dscp),
+        _ => None,
+    }
+}
+
+/// Changes a setting of the running container in place, wherever it lives.
+/// What came with a note.
+///
+/// # Errors
+/// When the setting cannot be changed while it runs, or the kernel refuses.
+pub fn change(
+    record: &Record,
+    key: Key,
+    value: &Value,
+    host: &Host,
+    run: &Path,
+) -> Result<Vec<String>, AttachError> {
+    match (key, value) {
+        (key, value) if NETWORK_KEYS.contains(&key) => change_network(record, key, value, run),
+        (Key::DiskSpace, Value::Number(bytes)) => {
+            let changed = disk::change(&record.id, *bytes, &projects(run));
+            changed
+                .map(|_| Vec::new())
+                .map_err(|source| AttachError::Disk {
+                    id: record.id.clone(),
+                    source,
+                })
+        }
+        _ => super::cgroup::change(record, key, value, host),
+    }
+}

@@ -1,0 +1,10 @@
+//! What the tests share: programs, bundles, a fake engine, real engines, and
+//! what the kernel says of a container.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod bundle;
+pub mod fake_engine;
+pub mod kernel;
+pub mod program;
+pub mod skipped;
+pub mod spec;

@@ -1,0 +1,196 @@
+//! The engines that run on this machine.
+//!
+//! In: their names. Out: each one that is here, under packrank-runtime, with a
+//! folder and a state of its own; a line that says SKIPPED for each that is
+//! not.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use packrank_tests::bundle::Bundle;
+use packrank_tests::program;
+use packrank_tests::skipped::skipped;
+
+pub struct Engine {
+    /// What it is called.
+    pub name: &'static str,
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    test: &'static str,
+    running: RefCell<Vec<String>>,
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    let cache = std::env::var("PACKRANK_CACHE").ok();
+    let cache = cache.or_else(|| Some(format!("{}/.cache/packrank", std::env::var("HOME").ok()?)));
+    let youki = cache.map(|c| format!("{c}/youki/bin")).unwrap_or_default();
+    let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/sbin", &youki];
+    match name {
+        "packrank-engine" => program::engine().map(Path::to_owned),
+        _ => folders
+            .iter()
+            .map(|f| Path::new(f).join(name))
+            .find(|p| p.exists()),
+    }
+}
+
+/// Runs the test on each engine, in a mount namespace of its own.
+pub fn each(test: &'static str, body: impl Fn(&Engine) + Send + Sync) {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped(test, "not root");
+    }
+    if super::v2() {
+        return skipped(
+            test,
+            "the host is on cgroup v2: the guest's cases read that back",
+        );
+    }
+    for name in ["runc", "crun", "youki", "packrank-engine"] {
+        let Some(program) = find(name) else {
+            skipped(&format!("{test} on {name}"), "not installed");
+            continue;
+        };
+        let body = &body;
+        let inside = move || {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            fs::create_dir_all("/run/packrank").unwrap();
+            mount(
+                Some("tmpfs"),
+                "/run/packrank",
+                Some("tmpfs"),
+                MsFlags::empty(),
+                none,
+            )
+            .unwrap();
+            if name == "crun" {
+                // Debian 12's refuses a hybrid host, by this mount.
+                let _ = umount2("/sys/fs/cgroup/unified", MntFlags::MNT_DETACH);
+            }
+            // On a disk, so that there is one to throttle.
+            let folder = tempfile::Builder::new()
+                .prefix("packrank-")
+                .tempdir_in("/var/tmp")
+                .unwrap();
+            let running = RefCell::default();
+            body(&Engine {
+                name,
+                program,
+                folder,
+                test,
+                running,
+            });
+        };
+        std::thread::scope(|scope| {
+            if let Err(panic) = scope.spawn(inside).join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+}
+
+impl Engine {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// An id that no other test run has.
+    pub fn id(&self, name: &str) -> String {
+        format!(
+            "packrank-{}-{}-{}-{name}",
+            self.test,
+            std::process::id(),
+            self.name
+        )
+    }
+
+    /// packrank-runtime in front of the engine, to be called.
+    pub fn ranked(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program::runtime());
+        let errors = fs::File::create(self.path("errors")).unwrap();
+        command
+            .arg("--engine")
+            .arg(&self.program)
+            .arg("--root")
+            .arg(self.path("state"));
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors);
+        command
+    }
+
+    /// What the last call said.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.path("errors")).unwrap()
+    }
+
+    /// Creates and starts; the first process.
+    pub fn run(&self, bundle: &Bundle, name: &str) -> u32 {
+        let (id, pid) = (self.id(name), self.path(&format!("{name}.pid")));
+        self.running.borrow_mut().push(name.to_owned());
+        let bundle = bundle.path.to_str().unwrap();
+        self.call(&[
+            "create",
+            "--bundle",
+            bundle,
+            "--pid-file",
+            pid.to_str().unwrap(),
+            &id,
+        ]);
+        self.call(&["start", &id]);
+        fs::read_to_string(pid).unwrap().trim().parse().unwrap()
+    }
+
+    fn call(&self, args: &[&str]) {
+        let status = self.ranked(args).status().unwrap();
+        assert!(status.success(), "{} {args:?}: {}", self.name, self.said());
+    }
+
+    pub fn remove(&self, name: &str) {
+        let _ = self.ranked(&["delete", "--force", &self.id(name)]).status();
+        if self.name == "crun" {
+            // Without the mount, crun makes and leaves a plain folder where it was.
+            let _ = fs::remove_dir_all(Path::new("/sys/fs/cgroup/unified").join(self.id(name)));
+        }
+        self.running.borrow_mut().retain(|n| n != name);
+    }
+
+    /// Cgroups and records that should have gone.
+    pub fn left(&self) -> Vec<String> {
+        let prefix = format!(
+            "packrank-{}-{}-{}",
+            self.test,
+            std::process::id(),
+            self.name
+        );
+        let mut left = Vec::new();
+        search(Path::new("/sys/fs/cgroup"), &prefix, 4, &mut left);
+        search(Path::new("/run/packrank"), &prefix, 2, &mut left);
+        left
+    }
+}
+
+fn search(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            found.push(path.display().to_string());
+        } else if depth > 0 && entry.file_type().is_ok_and(|t| t.is_dir()) {
+            search(&path, prefix, depth - 1, found);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let running = self.running.borrow().clone();
+        running.iter().for_each(|name| self.remove(name));
+    }
+}

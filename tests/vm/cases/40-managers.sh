@@ -1,0 +1,83 @@
+# One annotation through each container manager, set up as its example says: the kernel's files
+# show the class, the network holds its rate in both directions, and nothing is left behind.
+# matrix: manager=docker,podman,hooks,containerd
+# needs: packrank-runtime packrank-hook iperf3
+# timeout: 400
+
+for program in packrank-runtime packrank-hook; do
+  ln -sf "$(command -v $program)" /usr/local/bin/$program
+done
+name=$(_id web)
+rank=(--annotation packrank.io/priority=low)
+# The image is busybox alone: iperf3 is the guest's own, lent read-only, and
+# started by the guest's own loader.
+lend=(-v /usr:/lent:ro)
+iperf=(/lent/lib64/ld-linux-x86-64.so.2 --library-path /lent/lib/x86_64-linux-gnu /lent/bin/iperf3)
+ours() { { ip -br link | grep '^prk'; nft list tables | grep packrank; ls /run/packrank/packs /run/packrank/networks; } 2>/dev/null | grep -v '^/run\|^$' || true; }
+
+case $MANAGER in
+  docker)
+    mkdir -p /etc/docker
+    cp "$LAB/examples/docker/daemon.json" /etc/docker/daemon.json
+    at_exit rm -f /etc/docker/daemon.json
+    systemctl stop docker.socket docker 2>/dev/null || true
+    docker_up
+    run() { docker run -d --name "$name" --runtime packrank "${rank[@]}" "${lend[@]}" "$image" sleep 1000; }
+    inside() { docker exec "$name" "$@"; }
+    pid() { docker inspect -f '{{.State.Pid}}' "$name"; }
+    away() { docker rm -f "$name"; }
+    bridge=docker0
+    ;;
+  podman | hooks)
+    podman_up
+    how=(--runtime /usr/local/bin/packrank-runtime)
+    [[ $MANAGER != hooks ]] || how=(--hooks-dir "$LAB/examples/podman/hooks.d")
+    run() { podman "${how[@]}" run -d --name "$name" "${rank[@]}" "${lend[@]}" "$image" sleep 1000; }
+    inside() { podman "${how[@]}" exec "$name" "$@"; }
+    pid() { podman inspect -f '{{.State.Pid}}' "$name"; }
+    away() { podman "${how[@]}" rm -f -t 0 "$name"; }
+    bridge=podman0
+    ;;
+  containerd)
+    containerd_up
+    run() { ctr run -d --runc-binary /usr/local/bin/packrank-runtime "${rank[@]}" "$image" "$name" sleep 1000; }
+    pid() { ctr tasks list | awk -v name="$name" '$1 == name { print $2 }'; }
+    away() { ctr tasks kill -s KILL "$name"; wait_for 10 ctr tasks delete "$name"; ctr containers delete "$name"; }
+    bridge=''
+    ;;
+esac
+
+at_exit away '>/dev/null' '2>&1'
+run >/dev/null
+PID=$(pid)
+_read "/proc/$PID/cgroup"
+LEAF=/sys/fs/cgroup${value##*0::}
+CGROUP=${LEAF%/container}
+note "cgroup $CGROUP"
+expect cpu.max '50000 100000'
+expect memory.max 536870912
+expect memory.high 483180544
+expect pids.max 512
+expect "/proc/$PID/oom_score_adj" 500
+# containerd's own spec has 1024/1024, and the stricter wins.
+hard=2048
+[[ $MANAGER != containerd ]] || hard=1024
+expect_limit 'open files' 1024 $hard
+
+if [[ -n $bridge ]]; then
+  gateway=$(ip -4 -o addr show dev "$bridge" | awk '{ sub("/.*", "", $4); print $4 }')
+  iperf3 -s -1 -D -B "$gateway" -p 5001
+  iperf3 -s -1 -D -B "$gateway" -p 5002
+  # The burst (10 Mbit) is over within the seconds left out.
+  measure() { inside "${iperf[@]}" -c "$gateway" -O 3 -t 8 -J "$@" | jq '.end.sum_received.bits_per_second | floor'; }
+  for direction in from:5001 to:5002:-R; do
+    IFS=: read -r way port reverse <<<"$direction"
+    bits=$(measure -p "$port" ${reverse:+"$reverse"})
+    note "$way the container: $bits bit/s"
+    # 5 Mbit/s of IP packets are 4.83 Mbit/s of TCP's payload.
+    if ((bits < 4580000 || bits > 5080000)); then differences+=("$way the container pass $bits bit/s, not 4.83 Mbit/s"); fi
+  done
+fi
+
+away >/dev/null
+expect_is 'what is left of ours' "$(ours)" ''

@@ -1,0 +1,310 @@
+# shellcheck shell=bash
+# What a case has at hand. The guest runs `bash -eEu -o pipefail lib.sh CASE`; a person's shell
+# sources this file.
+#
+#   bundle NAME [JQ]         makes a busybox bundle; JQ edits its config.json
+#   annotate KEY VALUE       an annotation for the last bundle
+#   run_ranked NAME          packrank-runtime run --detach; then $ID, $PID and $CGROUP are set
+#   run_plain NAME           the same by the bare engine
+#   ranked ARGS… / engine ARGS…    any other verb, under the case's $ENGINE and $DRIVER
+#   select_container NAME    $ID, $PID and $CGROUP of another container of this case
+#   remove NAME              deletes a container now
+#   expect FILE VALUE        $CGROUP/FILE (or an absolute path) reads VALUE
+#   known_gap FILE VALUE     … or this, which the engine is known for
+#   expect_limit NAME SOFT HARD    of the container's process, named as in /proc/PID/limits
+#   expect_is WHAT GOT WANTED
+#   weight_of SHARES         the cpu.weight that the case's engine makes of cpu.shares
+#   refused PART COMMAND…    COMMAND fails, and says PART on stderr
+#   wait_for SECONDS COMMAND…    until it succeeds
+#   at_exit COMMAND…         cleaning up, last first
+#   fail REASON · skip REASON · note TEXT
+#   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
+#   scratch FILESYSTEM OPTIONS    a fresh file system on the scratch disk, mounted at /scratch
+#
+# `expect` goes on after a difference and fails the case at its end, so that one run shows all.
+
+LAB=${LAB:-/lab}
+STATE=${STATE:-/run/lab}
+WORK=${WORK:-/var/lib/lab/work}
+ENGINE=${ENGINE:-runc}
+DRIVER=${DRIVER:-systemd}
+ID='' PID='' CGROUP='' LEAF='' BUNDLE=''
+image=localhost/busybox:latest
+
+declare -a cleanups=() containers=() differences=()
+declare -A gaps=()
+
+note() { printf '%s\n' "$*"; }
+
+_end() { # status and reason, in a case; only the words, in a person's shell
+  if [[ $- == *i* ]]; then
+    printf '%s\n' "$2" >&2
+  else
+    printf '%s' "$2" >"$STATE/reason"
+    trap - ERR
+    exit "$1"
+  fi
+}
+fail() { printf 'failed: %s\n' "$*"; _end 1 "$*"; }
+skip() { _end 77 "$*"; }
+
+at_exit() { cleanups+=("$(printf '%q ' "$@")"); }
+
+# --- bundles ---------------------------------------------------------------------------------
+
+# Container ids are unique within a boot: the case's name (the guest's $CASE_ID) and the container's.
+_id() { printf '%s-%s' "$CASE_ID" "$1"; }
+
+bundle() {
+  local name=$1 filter=${2:-.} path
+  ID=$(_id "$name")
+  BUNDLE=$WORK/$name
+  mkdir -p "$BUNDLE"
+  case $DRIVER in
+    systemd) path=lab.slice:lab:$ID ;;
+    *) path=/lab/$ID ;;
+  esac
+  jq --arg root /var/lib/lab/rootfs --arg path "$path" --arg host "$name" \
+    ".root.path = \$root | .linux.cgroupsPath = \$path | .hostname = \$host | $filter" \
+    "$LAB/config.json" >"$BUNDLE/config.json"
+}
+
+annotate() {
+  local written
+  written=$(jq --arg key "$1" --arg value "$2" '.annotations[$key] = $value' "$BUNDLE/config.json")
+  printf '%s\n' "$written" >"$BUNDLE/config.json"
+}
+
+_flags() {
+  local -n _out=$1
+  _out=(--root "$STATE/$ENGINE")
+  [[ $DRIVER != systemd ]] || _out+=(--systemd-cgroup)
+}
+engine() { local -a flags; _flags flags; "$ENGINE" "${flags[@]}" "$@"; }
+ranked() {
+  local -a flags
+  _flags flags
+  packrank-runtime --engine "$(command -v "$ENGINE")" "${flags[@]}" "$@"
+}
+
+run_ranked() { _run ranked "$@"; }
+run_plain() { _run engine "$@"; }
+_run() {
+  local how=$1 name=$2
+  shift 2
+  ID=$(_id "$name")
+  containers+=("$name")
+  # A detached container inherits our stdout and stderr: give it a file of its own.
+  if ! "$how" run --detach --bundle "$WORK/$name" --pid-file "$WORK/$name.pid" "$@" "$ID" \
+    </dev/null >"$WORK/$name.out" 2>&1; then
+    cat "$WORK/$name.out"
+    fail "$ENGINE could not run $name: $(tail -n 1 "$WORK/$name.out")"
+    return 1
+  fi
+  select_container "$name"
+}
+
+select_container() {
+  ID=$(_id "$1")
+  BUNDLE=$WORK/$1
+  local value
+  _read "$WORK/$1.pid"
+  PID=$value
+  _read "/proc/$PID/cgroup"
+  LEAF=/sys/fs/cgroup${value##*0::}
+  CGROUP=$LEAF
+  while [[ ${CGROUP##*/} != *"$ID"* ]]; do
+    [[ $CGROUP == /sys/fs/cgroup/?* ]] || { fail "$1 runs in no cgroup of its own: $LEAF"; return 1; }
+    CGROUP=${CGROUP%/*}
+  done
+}
+
+remove() {
+  engine delete --force "$(_id "$1")"
+}
+
+# --- looking ---------------------------------------------------------------------------------
+
+expect_is() {
+  if [[ $2 == "$3" ]]; then
+    printf 'ok    %s is %s\n' "$1" "$2"
+  else
+    printf 'WRONG %s is %s, not %s\n' "$1" "$2" "$3"
+    differences+=("$1 is $2, not $3")
+  fi
+}
+
+# Sets `value` to a kernel file's contents on one line. No process is started: under emulation
+# that is most of what a case costs.
+_read() {
+  local -a lines
+  if [[ ! -e $1 ]]; then
+    value=absent
+  elif mapfile -t lines <"$1"; then
+    value=${lines[*]}
+    value=${value//$'\t'/ }
+  fi
+}
+
+# A limit may sit on the container's cgroup or on the one below it that holds its processes (crun
+# under systemd makes one). Weights and guarantees count on the container's cgroup only.
+expect() {
+  local path=$1 value
+  [[ $path == /* ]] || path=$CGROUP/$path
+  _read "$path"
+  case $1 in
+    /*) ;;
+    *.max | memory.high | cpuset.*)
+      [[ $value == "$2" || $LEAF == "$CGROUP" ]] || _read "$LEAF/$1"
+      ;;
+  esac
+  if [[ $value != "$2" && $value == "${gaps[$1]-}" ]]; then
+    printf 'gap   %s is %s, not %s, as is known of %s\n' "$1" "$value" "$2" "$ENGINE"
+    grep -sqw "$1" "$STATE/gaps" || printf '%s ' "$1" >>"$STATE/gaps"
+  else
+    expect_is "$1" "$value" "$2"
+  fi
+}
+
+# From now on FILE may also read VALUE: a lack of the engine's that is reported and does not fail.
+known_gap() { gaps[$1]=$2; }
+
+# A soft or hard limit of the container's first process: expect_limit 'open files' SOFT HARD
+expect_limit() {
+  local line soft='' hard=''
+  while read -r line; do
+    [[ $line == "Max $1 "* ]] || continue
+    read -r soft hard _ <<<"${line#"Max $1 "}"
+  done <"/proc/$PID/limits"
+  expect_is "limit of $1" "$soft $hard" "$2 $3"
+}
+
+# The cpu.weight that the case's engine makes of cpu.shares. Up to runc 1.3.1 and crun 1.22:
+# linear, shares 2…262144 to weight 1…10000. Since then, and in libcontainer 0.7: a curve through
+# 1024 → 100, rounded up.
+weight_of() {
+  local version since
+  version=$("$ENGINE" --version | sed -n '1s/.*version:* *v*\([0-9.]*\).*/\1/p')
+  case $ENGINE in
+    runc) since=1.3.2 ;;
+    crun) since=1.23 ;;
+    *) since=0 ;;
+  esac
+  if _older "$version" "$since"; then
+    echo $((1 + ($1 - 2) * 9999 / 262142))
+    return
+  fi
+  awk -v shares="$1" 'BEGIN { l = log(shares) / log(2); w = 10 ^ ((l * l + 125 * l) / 612 - 7 / 34)
+    c = int(w); print c + (w > c) }'
+}
+_older() { [[ $1 != "$2" && $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
+
+refused() {
+  local part=$1 said
+  shift
+  if said=$("$@" 2>&1 >/dev/null); then
+    fail "was not refused: $*"
+  elif [[ $said != *"$part"* ]]; then
+    printf '%s\n' "$said"
+    fail "the refusal does not say '$part': $(tail -n 1 <<<"$said")"
+  else
+    printf 'ok    refused: %s\n' "$said"
+  fi
+}
+
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.2
+  done
+}
+
+# --- engines and disks -----------------------------------------------------------------------
+
+_image_tar() {
+  local tar=/var/lib/lab/busybox.tar
+  [[ -e $tar ]] || tar -C /var/lib/lab/rootfs -cf "$tar" .
+  printf '%s' "$tar"
+}
+
+docker_up() {
+  systemctl start docker || { systemctl status --no-pager docker; fail "docker does not start"; }
+  docker image inspect "$image" >/dev/null 2>&1 \
+    || docker import --change 'CMD ["sleep", "1000"]' "$(_image_tar)" "$image" >/dev/null
+}
+
+podman_up() {
+  podman image exists "$image" \
+    || podman import --quiet --change 'CMD ["sleep", "1000"]' "$(_image_tar)" "$image" >/dev/null
+}
+
+# containerd imports only OCI or docker archives: this makes one of the same single layer.
+containerd_up() {
+  local layer config tar=/var/lib/lab/busybox-image.tar folder
+  systemctl start containerd || { systemctl status --no-pager containerd; fail "containerd does not start"; }
+  if [[ ! -e $tar ]]; then
+    folder=$(mktemp -d)
+    cp "$(_image_tar)" "$folder/layer.tar"
+    layer=$(sha256sum "$folder/layer.tar" | cut -d ' ' -f 1)
+    jq -n --arg layer "sha256:$layer" '{architecture: "amd64", os: "linux",
+      config: {Cmd: ["sleep", "1000"], Env: ["PATH=/bin"]}, rootfs: {type: "layers", diff_ids: [$layer]}}' \
+      >"$folder/config.json"
+    config=$(sha256sum "$folder/config.json" | cut -d ' ' -f 1).json
+    mv "$folder/config.json" "$folder/$config"
+    jq -n --arg config "$config" --arg image "$image" \
+      '[{Config: $config, RepoTags: [$image], Layers: ["layer.tar"]}]' >"$folder/manifest.json"
+    tar -C "$folder" -cf "$tar" manifest.json "$config" layer.tar
+    rm -r "$folder"
+  fi
+  ctr images list --quiet | grep -qx "$image" || ctr images import "$tar" >/dev/null
+}
+
+scratch() {
+  local filesystem=$1 options=${2:-defaults} disk=/dev/disk/by-id/virtio-scratch
+  umount /scratch 2>/dev/null || true
+  wipefs -q -a "$disk"
+  case $filesystem in
+    ext4) mkfs.ext4 -q -O quota,project -E quotatype=prjquota "$disk" ;;
+    *) "mkfs.$filesystem" -q "$disk" ;;
+  esac
+  mkdir -p /scratch
+  mount -t "$filesystem" -o "$options" "$disk" /scratch
+  at_exit umount /scratch
+}
+
+# --- a case ----------------------------------------------------------------------------------
+
+# Its names are its own: the commands of at_exit see the case's variables.
+_finish() {
+  local _status=$? _name _index
+  local -a _given
+  set +eE
+  trap - ERR EXIT
+  _flags _given
+  for _name in "${containers[@]}"; do
+    timeout 20 "$ENGINE" "${_given[@]}" delete --force "$(_id "$_name")" >/dev/null 2>&1
+  done
+  for ((_index = ${#cleanups[@]} - 1; _index >= 0; _index--)); do
+    eval "${cleanups[_index]}"
+  done
+  if [[ $_status == 0 && ${#differences[@]} -gt 0 ]]; then
+    printf '%s' "${differences[0]}" >"$STATE/reason"
+    [[ ${#differences[@]} == 1 ]] || printf ' (and %s more)' "$((${#differences[@]} - 1))" >>"$STATE/reason"
+    _status=1
+  fi
+  cd /
+  rm -rf "$WORK"
+  exit "$_status"
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+  mkdir -p "$WORK"
+  cd "$WORK" || exit
+  trap _finish EXIT
+  trap 'exit 143' TERM
+  trap 'printf "%s" "line ${BASH_LINENO[0]}: ${BASH_COMMAND%%$'\''\n'\''*} (status $?)" >"$STATE/reason"' ERR
+  # shellcheck source=/dev/null
+  . "$1"
+fi

@@ -1,0 +1,171 @@
+//! The cgroups above packs: what protects them is worth nothing unless these
+//! have as much (C7).
+//!
+//! In: a pack's path on version 2. Out: `memory.min` and `memory.low` of every
+//! cgroup above it, through systemd where systemd owns it (a daemon-reload
+//! would undo a raw write), and what was there before, kept over restarts.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use packrank_core::record::{AncestorDeed, Packs, RecordError};
+use packrank_kernel::cgroup::{CgroupError, Folder, Mounts, Version, number};
+
+use crate::decide::{Above, Outcome, State};
+
+/// Those that are known.
+#[derive(Debug, Default)]
+pub struct Ancestors {
+    known: Vec<(Above, AncestorDeed)>,
+    /// What a watcher before this one found.
+    found: Vec<AncestorDeed>,
+}
+
+impl Ancestors {
+    /// With what an earlier watcher left.
+    #[must_use]
+    pub fn load(packs: &Packs) -> Ancestors {
+        Ancestors {
+            known: Vec::new(),
+            found: packs.ancestors(),
+        }
+    }
+
+    /// The nearest cgroup above `path`, all above it made known; `None` on
+    /// version 1, which has no such protection, and directly under the root.
+    pub fn of(&mut self, mounts: &Mounts, state: &mut State, path: &Path) -> Option<Above> {
+        if mounts.version() != Version::V2 {
+            return None;
+        }
+        let root = mounts.root(packrank_core::record::UNIFIED)?;
+        let mut above = None;
+        let mut at = PathBuf::new();
+        for component in path
+            .strip_prefix("/")
+            .unwrap_or(path)
+            .parent()?
+            .components()
+        {
+            at.push(component);
+            let known = self.known.iter().find(|(_, deed)| deed.cgroup == at);
+            if let Some((id, _)) = known {
+                above = Some(*id);
+                continue;
+            }
+            let Ok(folder) = root.folder(&at) else { break };
+            let Ok((min, low)) = protection(&folder) else {
+                break;
+            };
+            let found = self.found.iter().find(|deed| deed.cgroup == at).cloned();
+            let deed = found.unwrap_or(AncestorDeed {
+                cgroup: at.clone(),
+                min,
+                low,
+            });
+            let id = state.add_above(above, (deed.min, deed.low), (min, low));
+            self.known.push((id, deed));
+            above = Some(id);
+        }
+        above
+    }
+
+    /// Keeps over a restart what they had before.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, packs: &Packs) -> Result<(), RecordError> {
+        let deeds: Vec<AncestorDeed> = self.known.iter().map(|(_, deed)| deed.clone()).collect();
+        packs.write_ancestors(&deeds)
+    }
+
+    /// Forgets those that have nothing under them and their own values back.
+    pub fn forget(&mut self, state: &mut State) {
+        state.forget_above(|id| self.known.retain(|(known, _)| *known != id));
+    }
+
+    /// Writes a protection.
+    pub fn protect(&self, mounts: &Mounts, above: Above, min: u64, low: u64) -> Outcome {
+        let Some((_, deed)) = self.known.iter().find(|(id, _)| *id == above) else {
+            return Outcome::Gone;
+        };
+        let root = mounts.root(packrank_core::record::UNIFIED);
+        let folder = root.map(|root| root.folder(&deed.cgroup));
+        match folder {
+            Some(Ok(folder)) => match write(&folder, min, low) {
+                Ok(()) => Outcome::Done,
+                Err(error) if error.is_gone() => Outcome::Gone,
+                Err(_) => Outcome::Refused,
+            },
+            _ => Outcome::Gone,
+        }
+    }
+
+    /// The path of one, for people.
+    #[must_use]
+    pub fn path(&self, above: Above) -> Option<&Path> {
+        let (_, deed) = self.known.iter().find(|(id, _)| *id == above)?;
+        Some(&deed.cgroup)
+    }
+}
+
+/// `memory.min` and `memory.low`; `max` is all there is.
+fn protection(folder: &Folder) -> Result<(u64, u64), CgroupError> {
+    let of = |name| {
+        folder
+            .read(name)
+            .map(|text| number(&text).unwrap_or(u64::MAX))
+    };
+    Ok((of("memory.min")?, of("memory.low")?))
+}
+
+fn write(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
+    if let Some(unit) = systemd_unit(folder.path()) {
+        let done = set_property(unit, min, low);
+        if done && protection(folder)? == rounded(min, low) {
+            return Ok(());
+        }
+    }
+    folder.write("memory.min", &min.to_string())?;
+    folder.write("memory.low", &low.to_string())
+}
+
+/// How long systemd may take: under pressure it may be as slow as all else.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn set_property(unit: &str, min: u64, low: u64) -> bool {
+    let child = Command::new("systemctl")
+        .args(["set-property", "--runtime", unit])
+        .arg(format!("MemoryMin={min}"))
+        .arg(format!("MemoryLow={low}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else { return false };
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return false,
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
+}
+
+/// The kernel keeps whole pages of 4 KiB.
+fn rounded(min: u64, low: u64) -> (u64, u64) {
+    (min & !4095, low & !4095)
+}
+
+/// The unit whose cgroup this is, where systemd runs the node.
+fn systemd_unit(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    let unit = [".slice", ".scope", ".service"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    (unit && Path::new("/run/systemd/system").is_dir()).then_some(name)
+}

@@ -1,0 +1,288 @@
+//! Memory presses: the ladder (C3).
+//!
+//! In: memory's level, and what each class has to give. Out: the mildest
+//! measure of the lowest class that still has something to give.
+//!
+//! | level | scavenger | low | normal | critical |
+//! |---|---|---|---|---|
+//! | low | reclaim | | | |
+//! | medium | reclaim | reclaim, once scavengers are dry | | |
+//! | high | reclaim, kill | reclaim, once no scavenger lives | | |
+//! | critical | kill | freeze, kill | clamp, once no low one lives | protect |
+
+use packrank_core::Priority;
+use packrank_core::record::Amount;
+
+use super::level::memory_used;
+use super::time::percent_of;
+use super::{Action, Actions, Deed, Knob, Level, Millis, Node, Resource, Slot, State, Why};
+use crate::decide::pack::Killed;
+
+/// Packs asked for cache in one look, so that a look stays short.
+const ASKED_AT_ONCE: usize = 4;
+
+/// How long an answer is waited for, in milliseconds.
+const ANSWER_MS: u64 = 10_000;
+
+/// Takes what the level allows.
+pub(super) fn climb(state: &mut State, node: &Node, now: Millis, actions: &mut Actions) {
+    let level = state.memory.level();
+    if level < Level::High {
+        state.proof.restart(node, now);
+    }
+    if level == Level::None {
+        return;
+    }
+    let mut step = Step {
+        state,
+        node,
+        now,
+        actions,
+        level,
+    };
+    let mut gives = step.reclaim(Priority::Scavenger);
+    if level >= Level::Medium {
+        let dead = !step.state.any_lives(Priority::Scavenger);
+        if !gives && (level == Level::Medium || dead) {
+            gives = step.reclaim(Priority::Low);
+        }
+        step.compact();
+    }
+    if level >= Level::High {
+        step.signal();
+        if step.state.any_lives(Priority::Scavenger) {
+            step.kill(Priority::Scavenger, gives);
+            return;
+        }
+    }
+    if level == Level::Critical {
+        step.protect();
+        if step.state.any_lives(Priority::Low) {
+            if step.freeze() {
+                step.kill(Priority::Low, false);
+            }
+            return;
+        }
+        step.clamp();
+    }
+}
+
+struct Step<'a> {
+    state: &'a mut State,
+    node: &'a Node,
+    now: Millis,
+    actions: &'a mut Actions,
+    level: Level,
+}
+
+impl Step<'_> {
+    fn push(&mut self, slot: Option<Slot>, deed: Deed) -> bool {
+        let audit = slot
+            .and_then(|s| self.state.pack(s))
+            .is_some_and(|p| p.facts.audit);
+        let why = Why::Pressure(Resource::Memory, self.level);
+        self.actions.push(Action {
+            slot,
+            deed,
+            why,
+            audit,
+        })
+    }
+
+    /// Asks the class for cache; whether it gives, or is being asked.
+    fn reclaim(&mut self, class: Priority) -> bool {
+        let now = self.now;
+        let mut gives = false;
+        for slot in 0..self.state.classes[class as usize].len() {
+            let slot = self.state.classes[class as usize][slot];
+            if let Some(pack) = self.state.pack_mut(slot) {
+                let late = pack.reclaiming.is_some_and(|at| now.since(at) >= ANSWER_MS);
+                if late {
+                    pack.reclaiming = None;
+                }
+                gives |= pack.reclaiming.is_some();
+            }
+        }
+        for _ in 0..ASKED_AT_ONCE {
+            let Some((slot, amount)) = self.state.to_reclaim(class, now) else {
+                break;
+            };
+            let amount = amount.min(self.state.config.ladder.reclaim_step);
+            if !self.push(Some(slot), Deed::Reclaim(amount)) {
+                break;
+            }
+            if let Some(pack) = self.state.pack_mut(slot) {
+                pack.reclaiming = Some(now);
+                pack.asked = Some(now);
+            }
+            gives = true;
+        }
+        gives
+    }
+
+    fn compact(&mut self) {
+        let every = self.state.config.ladder.compact_every;
+        let due = self
+            .state
+            .compacted
+            .is_none_or(|at| self.now.passed(at, every));
+        if due && self.push(None, Deed::Compact) {
+            self.state.compacted = Some(self.now);
+        }
+    }
+
+    /// Packs that asked for a signal get it, whatever their class: it takes
+    /// nothing.
+    fn signal(&mut self) {
+        let every = self.state.config.ladder.signal_every;
+        for index in 0..self.state.packs.len() {
+            let Some(pack) = &self.state.packs[index] else {
+                continue;
+            };
+            let Some(signal) = pack.facts.gc_signal else {
+                continue;
+            };
+            let due = pack.signalled.is_none_or(|at| self.now.passed(at, every));
+            if !due || !pack.lives() || pack.frozen {
+                continue;
+            }
+            let slot = Slot(u32::try_from(index).unwrap_or(u32::MAX));
+            if self.push(Some(slot), Deed::Signal(signal))
+                && let Some(pack) = self.state.pack_mut(slot)
+            {
+                pack.signalled = Some(self.now);
+            }
+        }
+    }
+
+    /// Kills one of the class, if what was seen since the last kill says that
+    /// it takes another. `gives`: there is cache to be had first.
+    fn kill(&mut self, class: Priority, gives: bool) {
+        let config = &self.state.config.ladder;
+        let waited = self
+            .now
+            .passed(self.state.memory.since(), config.reclaim_time);
+        if gives && self.level < Level::Critical && !waited {
+            return;
+        }
+        if let Some((slot, _)) = self.state.last_kill {
+            // One at a time: the last one is to be gone, or given up, first.
+            let dying = self
+                .state
+                .pack(slot)
+                .and_then(|p| Some((p.killed?, p.seen)));
+            let populated = dying
+                .is_some_and(|(killed, seen)| !killed.stuck && seen.is_none_or(|s| s.populated));
+            if populated {
+                return;
+            }
+        }
+        if !self.proven() {
+            return;
+        }
+        let Some(slot) = self.state.to_kill(class) else {
+            return;
+        };
+        if self.push(Some(slot), Deed::Kill) {
+            if let Some(pack) = self.state.pack_mut(slot) {
+                pack.killed = Some(Killed {
+                    at: self.now,
+                    stuck: false,
+                });
+            }
+            self.state.last_kill = Some((slot, self.now));
+            self.state.proof.restart(self.node, self.now);
+        }
+    }
+
+    /// Whether it still presses: by stalls since the last kill (the average
+    /// still shows those before it), or by memory in use.
+    fn proven(&mut self) -> bool {
+        let look = self.state.config.ladder.look_again_ms;
+        let (node, now) = (self.node, self.now);
+        let since_kill = self
+            .state
+            .last_kill
+            .is_none_or(|(_, at)| now.since(at) >= look);
+        let used = memory_used(&self.state.config, node) >= Level::High;
+        let Some(fresh) = self.state.proof.look(node, now, look) else {
+            return since_kill && used;
+        };
+        // Only what is recent counts.
+        self.state.proof.restart(node, now);
+        let full = u64::from(self.state.config.memory.full_high) * 100;
+        since_kill && (used || fresh.full >= full)
+    }
+
+    /// Stops every low pack; whether all that can be stopped are.
+    fn freeze(&mut self) -> bool {
+        let mut all = true;
+        for index in 0..self.state.classes[Priority::Low as usize].len() {
+            let slot = self.state.classes[Priority::Low as usize][index];
+            let Some(pack) = self.state.pack(slot) else {
+                continue;
+            };
+            let tried = pack.clamped.is_some_and(|at| !self.now.passed(at, 5));
+            if !pack.lives() || pack.frozen || tried {
+                continue;
+            }
+            if !self.push(Some(slot), Deed::Freeze) {
+                all = false;
+                break;
+            }
+            if let Some(pack) = self.state.pack_mut(slot) {
+                pack.frozen = true;
+                pack.thawing = None;
+                pack.clamped = Some(self.now);
+            }
+            self.state.changed(slot);
+        }
+        all
+    }
+
+    /// Lowers `memory.high` of the normal pack that has most to give.
+    fn clamp(&mut self) {
+        let (now, every) = (self.now, self.state.config.ladder.clamp_every);
+        let gain = |pack: &super::Pack| {
+            let high = pack.dial(Knob::MemoryHigh);
+            let due = pack.clamped.is_none_or(|at| now.passed(at, every));
+            let above = pack.memory()?.checked_sub(high.press_floor)?;
+            (pack.lives() && due && high.can_give() && above > 0).then_some(above)
+        };
+        let Some((slot, _)) = self.state.most(Priority::Normal, gain) else {
+            return;
+        };
+        let left = 100 - self.state.config.ladder.clamp_step.min(100);
+        if let Some(pack) = self.state.pack_mut(slot) {
+            let used = pack.memory().unwrap_or(0);
+            let high = pack.dial_mut(Knob::MemoryHigh);
+            let to = Amount::At(percent_of(left, used).max(high.press_floor));
+            high.pressed = Some(to.min(high.target()));
+            pack.clamped = Some(now);
+            self.state.changed(slot);
+        }
+    }
+
+    /// Raises the guarantee of critical packs to what they use.
+    fn protect(&mut self) {
+        for index in 0..self.state.classes[Priority::Critical as usize].len() {
+            let slot = self.state.classes[Priority::Critical as usize][index];
+            let Some(pack) = self.state.pack_mut(slot) else {
+                continue;
+            };
+            let limit = pack.dial(Knob::MemoryLimit).adapted;
+            let used = pack.working_set().map(|n| Amount::At(n).min(limit));
+            let dial = pack.dial_mut(Knob::Guarantee);
+            let Some(used) = used.filter(|_| dial.free()) else {
+                continue;
+            };
+            // A twentieth more is worth a write.
+            let now = dial.target().number().unwrap_or(u64::MAX);
+            if used > Amount::At(percent_of(105, now)) {
+                dial.pressed = Some(used);
+                self.state.changed(slot);
+                self.state.protection_due = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Decisions on small nodes, one rule each.
+
+use packrank_core::Priority;
+use packrank_core::record::{Amount, Deeds, Record};
+use serde_json::json;
+
+use super::*;
+use crate::Config;
+
+const MIB: u64 = 1 << 20;
+
+struct Lab {
+    state: State,
+    node: Node,
+    samples: Vec<Option<Sample>>,
+    actions: Actions,
+    now: u64,
+}
+
+impl Lab {
+    fn new(classes: &[Priority]) -> Lab {
+        let mut lab = Lab {
+            state: State::new(Config::default()),
+            node: Node {
+                memory_trigger: Level::None,
+                memory_total: Some(1_000 * MIB),
+                memory_available: Some(900 * MIB),
+                memory_some: Some(Stall::default()),
+                memory_full: Some(Stall::default()),
+                cpu_some: Some(Stall::default()),
+                io_some: Some(Stall::default()),
+                cpu_capacity: Some(400_000),
+                cpu_used: Some(0),
+            },
+            samples: Vec::new(),
+            actions: Actions::with_room(64),
+            now: 0,
+        };
+        for (at, class) in classes.iter().enumerate() {
+            lab.join(&record(&at.to_string(), *class));
+        }
+        lab
+    }
+
+    fn join(&mut self, record: &Record) -> Slot {
+        let slot = self
+            .state
+            .join(record, &Deeds::default(), None, Millis(self.now));
+        self.samples.push(Some(Sample {
+            populated: true,
+            memory: Some(80 * MIB),
+            cache: Some(0),
+            ..Sample::default()
+        }));
+        slot
+    }
+
+    /// Uses so many percent of the node's memory.
+    fn used(&mut self, percent: u64) -> &mut Self {
+        self.node.memory_available = Some((100 - percent) * 10 * MIB);
+        self
+    }
+
+    fn after(&mut self, ms: u64) -> Vec<(u32, Deed)> {
+        self.now += ms;
+        for sample in self.samples.iter_mut().flatten() {
+            sample.at = Millis(self.now);
+        }
+        let seen = Observation {
+            node: self.node,
+            packs: &self.samples,
+        };
+        decide(&mut self.state, &seen, Millis(self.now), &mut self.actions);
+        let list = self.actions.list().to_vec();
+        for action in &list {
+            let outcome = match action.deed {
+                Deed::Reclaim(n) => Outcome::Freed(n),
+                _ => Outcome::Done,
+            };
+            self.state.answer(action, outcome, Millis(self.now));
+        }
+        list.into_iter()
+            .map(|a| (a.slot.map_or(99, |s| s.0), a.deed))
+            .collect()
+    }
+}
+
+fn record(id: &str, class: Priority) -> Record {
+    serde_json::from_value(json!({
+        "version": 1, "id": id, "priority": class.name(), "pid": 1, "started": 1,
+        "cgroups": {}, "bundle": "/", "engine": "/",
+        "settings": {
+            "memory.limit": 100 * MIB, "memory.high": 90 * MIB, "cpu.quota": 100,
+            "memory.guarantee": if class > Priority::Low { 20 * MIB } else { 0 },
+        },
+        "ceiling": { "memory.high": 180 * MIB, "memory.limit": 200 * MIB },
+    }))
+    .unwrap()
+}
+
+const ALL: [Priority; 5] = Priority::ALL;
+
+#[test]
+fn low_takes_cache_from_scavengers_and_medium_from_low_once_they_are_dry() {
+    let mut lab = Lab::new(&ALL);
+    for sample in lab.samples.iter_mut().flatten() {
+        sample.cache = Some(40 * MIB);
+    }
+    assert_eq!(lab.used(85).after(100), [(0, Deed::Reclaim(32 * MIB))]);
+    assert_eq!(
+        lab.used(88).after(100),
+        [(0, Deed::Reclaim(32 * MIB)), (99, Deed::Compact)]
+    );
+    lab.samples[0].as_mut().unwrap().cache = Some(0);
+    assert_eq!(lab.after(100), [(1, Deed::Reclaim(32 * MIB))]);
+    lab.samples[1].as_mut().unwrap().cache = Some(0);
+    assert_eq!(lab.after(100), [], "nobody else gives at this level");
+}
+
+#[test]
+fn high_kills_scavengers_one_at_a_time_the_largest_first_and_nobody_else() {
+    let mut lab = Lab::new(&[ALL[0], ALL[0], ALL[1], ALL[2]]);
+    lab.samples[1].as_mut().unwrap().memory = Some(90 * MIB);
+    assert_eq!(lab.used(93).after(1_000)[1..], [(1, Deed::Kill)]);
+    assert_eq!(lab.after(1_000), [], "it is still dying");
+    lab.samples[1].as_mut().unwrap().populated = false;
+    assert_eq!(lab.after(100), [(0, Deed::Kill)]);
+    lab.samples[0].as_mut().unwrap().populated = false;
+    assert_eq!(lab.after(60_000).len(), 1, "compaction only");
+}
+
+#[test]
+fn an_old_average_kills_nobody() {
+    let mut lab = Lab::new(&[ALL[0], ALL[0]]);
+    let stall = |total| {
+        Some(Stall {
+            avg10: 4_000,
+            total,
+        })
+    };
+    lab.node.memory_full = stall(0);
+    assert_eq!(
+        lab.after(100).len(),
+        1,
+        "compaction; nothing proves that it still stalls"
+    );
+    lab.node.memory_full = stall(300_000);
+    let kills = |list: &[(u32, Deed)]| list.iter().filter(|(_, d)| *d == Deed::Kill).count();
+    let list = lab.after(1_000);
+    assert_eq!(kills(&list), 1);
+    lab.samples[list[0].0 as usize].as_mut().unwrap().populated = false;
+    for _ in 0..10 {
+        assert_eq!(
+            kills(&lab.after(1_000)),
+            0,
+            "the average lags, the stalls have ended"
+        );
+    }
+}
+
+#[test]
+fn critical_freezes_and_kills_low_clamps_normal_and_protects_critical() {
+    let mut lab = Lab::new(&ALL[1..]);
+    let list = lab.used(98).after(100);
+    assert!(
+        list.contains(&(0, Deed::Freeze)) && list.contains(&(0, Deed::Kill)),
+        "{list:?}"
+    );
+    let raised = Deed::Set {
+        knob: Knob::Guarantee,
+        from: Some(Amount::At(20 * MIB)),
+        to: Amount::At(80 * MIB),
+    };
+    assert!(list.contains(&(3, raised)), "{list:?}");
+    lab.samples[0].as_mut().unwrap().populated = false;
+    let list = lab.after(1_000);
+    let clamp = Deed::Set {
+        knob: Knob::MemoryHigh,
+        from: Some(Amount::At(90 * MIB)),
+        to: Amount::At(72 * MIB),
+    };
+    assert_eq!(
+        list,
+        [(1, Deed::Reclaim(8 * MIB)), (1, clamp)],
+        "gently, then lower"
+    );
+    assert!(lab.state.busy());
+    lab.used(10);
+    for _ in 0..60 {
+        lab.after(1_000);
+    }
+    assert!(!lab.state.busy(), "all is given back");
+    assert_eq!(
+        lab.state.value(Slot(1), Knob::MemoryHigh),
+        Some(Amount::At(90 * MIB))
+    );
+}
+
+#[test]
+fn steady_use_settles_and_stays() {
+    for percent in [5, 30, 45, 60, 79, 85, 94, 99] {
+        let mut lab = Lab::new(&[Priority::Normal]);
+        let mut changes = [0; 4];
+        for (hour, step) in (0..4).flat_map(|hour| (0..720u64).map(move |step| (hour, step))) {
+            let noise = step * 2_654_435_761 % 5 * MIB / 2;
+            lab.samples[0].as_mut().unwrap().memory = Some(percent * 90 * MIB / 100 + noise);
+            let sets = lab.after(5_000);
+            let sets = sets
+                .iter()
+                .filter(|(_, d)| matches!(d, Deed::Set { .. }))
+                .count();
+            changes[hour] += sets;
+        }
+        assert!(
+            changes[0] <= 12 && changes[1..] == [0, 0, 0],
+            "{percent} %: {changes:?}"
+        );
+    }
+}
+
+#[test]
+fn busy_grows_after_thirty_seconds_need_at_once_idle_shrinks_after_five_minutes() {
+    let first = |percent: u64| {
+        let mut lab = Lab::new(&[Priority::Normal]);
+        lab.samples[0].as_mut().unwrap().memory = Some(percent * 90 * MIB / 100);
+        (0..200).find_map(|step| {
+            let sets = lab.after(5_000);
+            let high = sets.iter().find_map(|(_, deed)| match deed {
+                Deed::Set {
+                    knob: Knob::MemoryHigh,
+                    to,
+                    ..
+                } => Some(*to),
+                _ => None,
+            });
+            high.map(|to| (step * 5, to.number().unwrap() * 100 / (90 * MIB)))
+        })
+    };
+    assert_eq!(first(85), Some((35, 120)));
+    assert_eq!(first(97), Some((5, 150)));
+    assert_eq!(first(60), None);
+    assert_eq!(first(30), Some((305, 80)));
+}
+
+#[test]
+fn a_record_that_changes_keeps_what_was_done() {
+    let mut lab = Lab::new(&[Priority::Normal]);
+    lab.used(98);
+    lab.after(100);
+    lab.after(100);
+    let clamped = lab.state.value(Slot(0), Knob::MemoryHigh).unwrap();
+    assert!(clamped < Amount::At(90 * MIB));
+    let mut changed = record("0", Priority::Normal);
+    changed
+        .settings
+        .put_amount(Knob::CpuQuota.key(), Amount::At(50_000));
+    lab.state.rejoin(Slot(0), &changed, None, Millis(lab.now));
+    assert_eq!(lab.state.value(Slot(0), Knob::MemoryHigh), Some(clamped));
+    assert_eq!(
+        lab.state.value(Slot(0), Knob::CpuQuota),
+        Some(Amount::At(50_000))
+    );
+}
+
+#[test]
+fn cgroups_above_have_the_sum_and_get_back_what_they_had() {
+    let mut lab = Lab::new(&[]);
+    let top = lab.state.add_above(None, (0, 5 * MIB), (0, 5 * MIB));
+    let pod = lab.state.add_above(Some(top), (0, 0), (0, 0));
+    let join = |lab: &mut Lab, id: &str| {
+        let record = record(id, Priority::Normal);
+        let slot = lab
+            .state
+            .join(&record, &Deeds::default(), Some(pod), Millis(lab.now));
+        lab.samples.push(Some(Sample {
+            populated: true,
+            ..Sample::default()
+        }));
+        slot
+    };
+    let (a, b) = (join(&mut lab, "a"), join(&mut lab, "b"));
+    let protect = |above, low| (99, Deed::Protect { above, min: 0, low });
+    assert_eq!(
+        lab.after(100),
+        [protect(top, 40 * MIB), protect(pod, 40 * MIB)]
+    );
+    lab.state.leave(a);
+    assert_eq!(
+        lab.after(100),
+        [protect(top, 20 * MIB), protect(pod, 20 * MIB)]
+    );
+    lab.state.leave(b);
+    assert_eq!(lab.after(100), [protect(top, 5 * MIB), protect(pod, 0)]);
+    let mut gone = 0;
+    lab.state.forget_above(|_| gone += 1);
+    assert_eq!(gone, 2);
+}
+
+#[test]
+fn a_pack_at_its_limit_is_told_of_and_restarted_only_if_it_asked() {
+    for (option, killed) in [("alert", false), ("restart", true)] {
+        let mut record = serde_json::to_value(record("a", Priority::Normal)).unwrap();
+        record["options"] = json!({ "on-violation": option, "adaptive": false });
+        let mut lab = Lab::new(&[]);
+        lab.join(&serde_json::from_value(record).unwrap());
+        lab.samples[0].as_mut().unwrap().memory = Some(100 * MIB);
+        let all: Vec<(u32, Deed)> = (0..12).flat_map(|_| lab.after(5_000)).collect();
+        let alerts = all
+            .iter()
+            .filter(|(_, d)| matches!(d, Deed::Alert(_)))
+            .count();
+        assert_eq!(alerts, 1, "{all:?}");
+        assert_eq!(all.contains(&(0, Deed::Kill)), killed);
+    }
+}
+
+#[test]
+fn paused_does_nothing() {
+    let mut lab = Lab::new(&ALL);
+    lab.state.pause(true);
+    assert_eq!(lab.used(99).after(2_000), []);
+}

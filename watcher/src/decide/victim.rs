@@ -1,0 +1,68 @@
+//! Who gives.
+//!
+//! In: a class, and what each of its packs has to give. Out: the one that
+//! frees most and grew fastest; equals are told apart by their ids, so that
+//! equal nodes choose equally.
+
+use packrank_core::Priority;
+
+use super::{Millis, Pack, Slot, State};
+
+/// Seconds of growth that weigh as much as what is held.
+const GROWTH_SECONDS: u64 = 10;
+
+impl State {
+    /// Whether any pack of the class could still give what it holds.
+    pub(super) fn any_lives(&self, class: Priority) -> bool {
+        self.of_class(class).any(|(_, pack)| pack.lives())
+    }
+
+    pub(super) fn of_class(&self, class: Priority) -> impl Iterator<Item = (Slot, &Pack)> {
+        let slots = self.classes[class as usize].iter();
+        slots.filter_map(|slot| Some((*slot, self.pack(*slot)?)))
+    }
+
+    /// The pack of the class for which `gain` is largest.
+    pub(super) fn most(
+        &self,
+        class: Priority,
+        gain: impl Fn(&Pack) -> Option<u64>,
+    ) -> Option<(Slot, u64)> {
+        self.of_class(class)
+            .filter_map(|(slot, pack)| Some((gain(pack)?, pack.facts.tie, slot)))
+            .max()
+            .map(|(gain, _, slot)| (slot, gain))
+    }
+
+    /// Who is killed next.
+    pub(super) fn to_kill(&self, class: Priority) -> Option<Slot> {
+        let gain = |pack: &Pack| {
+            let growth = pack.growth.saturating_mul(GROWTH_SECONDS);
+            let held = pack.memory().unwrap_or(0);
+            pack.lives().then_some(held.saturating_add(growth))
+        };
+        self.most(class, gain).map(|(slot, _)| slot)
+    }
+
+    /// Who is asked for cache next, and how much it has. A pack that is being
+    /// asked, gave nothing of late or has not been looked at since is not.
+    pub(super) fn to_reclaim(&self, class: Priority, now: Millis) -> Option<(Slot, u64)> {
+        self.most(class, |pack| {
+            let fresh = pack
+                .asked
+                .is_none_or(|at| pack.seen.is_some_and(|s| s.at > at));
+            let ready = pack.lives() && pack.reclaiming.is_none() && now >= pack.dry_until;
+            let gives = pack.reclaimable();
+            (ready && fresh && gives >= self.config.ladder.reclaim_least).then_some(gives)
+        })
+    }
+}
+
+impl Pack {
+    /// Bytes that can be had back without going below its guarantee.
+    pub(super) fn reclaimable(&self) -> u64 {
+        let Some(seen) = self.seen else { return 0 };
+        let above = seen.memory.unwrap_or(0).saturating_sub(self.guarantee());
+        seen.cache.unwrap_or(0).min(above)
+    }
+}

@@ -1,0 +1,100 @@
+//! Broken bounds (C6).
+//!
+//! In: a pack's figures. Out: an alert when one begins to be broken, and a
+//! restart for a pack that asked for it and stays at its memory limit.
+
+use super::pack::Killed;
+use super::time::scaled;
+use super::{Action, Actions, Alert, Deed, Knob, Millis, Pack, Slot, Why};
+use crate::config::Config;
+
+/// Since when, and whether it was said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Breach {
+    since: Option<Millis>,
+    said: bool,
+}
+
+/// The bounds of one pack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Broken {
+    breaches: [Breach; 6],
+}
+
+/// Looks at one pack's bounds.
+pub(super) fn check(
+    config: &Config,
+    pack: &mut Pack,
+    slot: Slot,
+    now: Millis,
+    actions: &mut Actions,
+) {
+    let (Some(before), Some(seen)) = (pack.measured, pack.seen) else {
+        return;
+    };
+    if !pack.lives() {
+        return;
+    }
+    let bounds = &config.violation;
+    let counts = |pair: Option<(u64, u64)>| {
+        pair.is_some_and(|(used, most)| most > 0 && scaled(used, 100, most) >= bounds.count)
+    };
+    let limit = pack.dial(Knob::MemoryLimit).wrote.and_then(|a| a.number());
+    let full = pack
+        .working_set()
+        .zip(limit)
+        .is_some_and(|(used, limit)| limit > 0 && scaled(used, 100, limit) >= bounds.memory);
+    let ran_into = before
+        .at_limit
+        .zip(seen.at_limit)
+        .is_some_and(|(a, b)| b > a);
+    let io = [
+        Knob::ReadBps,
+        Knob::WriteBps,
+        Knob::ReadIops,
+        Knob::WriteIops,
+    ];
+    let io_full = io.into_iter().any(|knob| {
+        let most = pack.dial(knob).wrote.and_then(|a| a.number());
+        pack.rate(knob)
+            .zip(most)
+            .is_some_and(|(rate, most)| scaled(rate, 100, most) >= 95)
+    });
+    let rows = [
+        (Alert::MemoryAtLimit, full || ran_into, 0),
+        (Alert::CpuThrottled, pack.held_back, bounds.throttled),
+        (Alert::IoThrottled, io_full, bounds.throttled),
+        (Alert::Files, counts(seen.files), 0),
+        (Alert::Connections, counts(seen.connections), 0),
+        (Alert::DiskSpace, counts(seen.disk), 0),
+    ];
+    let audit = pack.facts.audit;
+    let act = |deed, actions: &mut Actions| {
+        actions.push(Action {
+            slot: Some(slot),
+            deed,
+            why: Why::Violation,
+            audit,
+        })
+    };
+    for (breach, (alert, broken, after)) in pack.broken.breaches.iter_mut().zip(rows) {
+        if !broken {
+            *breach = Breach::default();
+            continue;
+        }
+        let since = *breach.since.get_or_insert(now);
+        if !breach.said && now.passed(since, after) {
+            breach.said = act(Deed::Alert(alert), actions);
+        }
+    }
+    let memory = pack.broken.breaches[0];
+    let long = memory
+        .since
+        .is_some_and(|since| now.passed(since, bounds.restart_after));
+    if pack.facts.restart && memory.said && long && act(Deed::Kill, actions) {
+        pack.killed = Some(Killed {
+            at: now,
+            stuck: false,
+        });
+    }
+}

@@ -1,0 +1,252 @@
+//! Reading what `decide` looks at.
+//!
+//! In: `/proc`, and the packs' open cgroups. Out: [`Node`] and [`Sample`]s.
+//! Files are kept open and read again with pread, into one buffer; what a
+//! kernel does not offer is `None`.
+
+use std::fs::File;
+use std::path::Path;
+
+use packrank_core::key::Key;
+use packrank_core::record::{Amount, Record};
+use packrank_kernel::cgroup::{Cgroup, Figure, Folder, Reader, flat, meminfo, number};
+use packrank_kernel::pressure::Pressure;
+
+use crate::decide::{Millis, Node, Sample, Stall, scaled};
+
+/// Enough for any file that is read: memory.stat of version 1 is 2 KiB, and
+/// /proc/stat is only needed for its first line.
+const BUFFER: usize = 16 << 10;
+
+/// The node's open files.
+#[derive(Debug)]
+pub struct NodeReader {
+    memory: Option<Reader>,
+    cpu: Option<Reader>,
+    io: Option<Reader>,
+    meminfo: Option<Reader>,
+    stat: Option<Reader>,
+    capacity: Option<u64>,
+    /// When CPU time was last read, and how much was used by then.
+    used: Option<(Millis, u64)>,
+    node: Node,
+    buffer: Box<[u8; BUFFER]>,
+}
+
+impl NodeReader {
+    /// Opens what this node offers.
+    #[must_use]
+    pub fn open(proc: &Path) -> NodeReader {
+        let open = |name: &str| File::open(proc.join(name)).ok().map(Reader::plain);
+        let cpus = std::thread::available_parallelism().ok();
+        NodeReader {
+            memory: open("pressure/memory"),
+            cpu: open("pressure/cpu"),
+            io: open("pressure/io"),
+            meminfo: open("meminfo"),
+            stat: open("stat"),
+            capacity: cpus.map(|n| n.get() as u64 * 100_000),
+            used: None,
+            node: Node::default(),
+            buffer: Box::new([0; BUFFER]),
+        }
+    }
+
+    /// Whether pressure is told; without it, memory in use decides.
+    #[must_use]
+    pub fn has_pressure(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// Memory alone: what is read every few milliseconds while it presses.
+    pub fn memory(&mut self) -> Node {
+        let pressure = self.memory.as_ref().map(|r| read(r, &mut self.buffer[..]));
+        let pressure = pressure.unwrap_or_default();
+        self.node.memory_some = pressure.some.map(stall);
+        self.node.memory_full = pressure.full.map(stall);
+        let text = self
+            .meminfo
+            .as_ref()
+            .and_then(|r| r.bytes(&mut self.buffer[..]).ok());
+        let memory = text.and_then(meminfo);
+        self.node.memory_total = memory.map(|(total, _)| total);
+        self.node.memory_available = memory.map(|(_, available)| available);
+        self.node
+    }
+
+    /// Everything.
+    pub fn all(&mut self, now: Millis) -> Node {
+        for (reader, place) in [
+            (&self.cpu, &mut self.node.cpu_some),
+            (&self.io, &mut self.node.io_some),
+        ] {
+            let pressure = reader.as_ref().map(|r| read(r, &mut self.buffer[..]));
+            *place = pressure.and_then(|p| p.some).map(stall);
+        }
+        let text = self
+            .stat
+            .as_ref()
+            .and_then(|r| r.bytes(&mut self.buffer[..]).ok());
+        if let Some(ticks) = text.and_then(busy_ticks) {
+            if let Some((at, before)) = self.used {
+                // A tick is 10 ms (USER_HZ is 100 for every user program);
+                // thousandths of a percent of one CPU.
+                let spent = ticks.saturating_sub(before).saturating_mul(10);
+                self.node.cpu_used = Some(scaled(spent, 100_000, now.since(at).max(1)));
+                self.node.cpu_capacity = self.capacity;
+            }
+            self.used = Some((now, ticks));
+        }
+        self.memory()
+    }
+}
+
+fn read(reader: &Reader, buffer: &mut [u8]) -> Pressure {
+    reader
+        .bytes(buffer)
+        .map(Pressure::parse)
+        .unwrap_or_default()
+}
+
+fn stall(stalls: packrank_kernel::pressure::Stalls) -> Stall {
+    Stall {
+        avg10: stalls.avg10,
+        total: stalls.total,
+    }
+}
+
+/// Ticks that any CPU was not idle, from the first line of `/proc/stat`: user,
+/// nice, system, idle, iowait, irq, softirq, steal.
+#[must_use]
+pub fn busy_ticks(text: &[u8]) -> Option<u64> {
+    let line = text.split(|byte| *byte == b'\n').next()?;
+    let rest = line.strip_prefix(b"cpu ")?;
+    let words = rest
+        .split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty());
+    let busy = words
+        .take(8)
+        .enumerate()
+        .filter(|(at, _)| *at != 3 && *at != 4);
+    busy.map(|(_, word)| number(word)).sum()
+}
+
+/// Which figures a pack's limits give a use to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// It has I/O limits.
+    pub io: bool,
+    /// It has a CPU quota.
+    pub quota: bool,
+}
+
+impl Wanted {
+    /// What this record's settings ask for.
+    #[must_use]
+    pub fn of(record: &Record) -> Wanted {
+        let has = |key| matches!(record.amount(key), Some(Amount::At(_)));
+        let io = [
+            Key::IoReadBps,
+            Key::IoWriteBps,
+            Key::IoReadIops,
+            Key::IoWriteIops,
+        ];
+        Wanted {
+            io: io.into_iter().any(has),
+            quota: has(Key::CpuQuota),
+        }
+    }
+}
+
+/// One pack's open files.
+#[derive(Debug)]
+pub struct PackReader {
+    memory: Option<Reader>,
+    cache: Option<Reader>,
+    at_limit: Option<Reader>,
+    cpu: Option<Reader>,
+    throttled: Option<Reader>,
+    io: Option<Reader>,
+    operations: Option<Reader>,
+    events: Option<Reader>,
+}
+
+impl PackReader {
+    /// Opens what this kernel tells of a pack.
+    #[must_use]
+    pub fn open(cgroup: &Cgroup, wanted: Wanted) -> PackReader {
+        let events = |folder: &Folder| {
+            let file = folder.file("cgroup.events", nix::fcntl::OFlag::O_RDONLY);
+            file.ok().map(Reader::plain)
+        };
+        PackReader {
+            memory: cgroup.reader(Figure::Memory),
+            cache: cgroup.reader(Figure::Cache),
+            at_limit: cgroup.reader(Figure::AtLimit),
+            cpu: cgroup.reader(Figure::CpuUsed),
+            throttled: cgroup.reader(Figure::CpuThrottled).filter(|_| wanted.quota),
+            io: cgroup.reader(Figure::IoBytes).filter(|_| wanted.io),
+            operations: cgroup.reader(Figure::IoOperations).filter(|_| wanted.io),
+            events: cgroup.unified().and_then(events),
+        }
+    }
+
+    /// What is needed to choose who gives: memory, cache, and whether it lives.
+    pub fn quick(&self, cgroup: &Cgroup, before: Option<Sample>, now: Millis) -> Sample {
+        let mut buffer = [0; 4096];
+        let mut sample = before.unwrap_or_default();
+        sample.at = now;
+        let mut of = |reader: &Option<Reader>| reader.as_ref()?.read(&mut buffer).ok()?;
+        let memory = of(&self.memory);
+        // memory.stat costs more than all else: while as much is charged as
+        // before, to a part in 256, it holds about the same.
+        let same = |(a, b): (u64, u64)| a.abs_diff(b) <= b / 256;
+        let known = before.and_then(|s| s.cache).is_some();
+        if !known || !sample.memory.zip(memory).is_some_and(same) {
+            sample.cache = of(&self.cache);
+            sample.memory = memory;
+        }
+        sample.populated = self.populated(cgroup);
+        sample
+    }
+
+    /// Everything. `waits`: also what it waits for, which takes two files more.
+    pub fn full(
+        &self,
+        cgroup: &Cgroup,
+        before: Option<Sample>,
+        waits: bool,
+        now: Millis,
+    ) -> Sample {
+        let mut buffer = [0; 4096];
+        let mut sample = self.quick(cgroup, before, now);
+        let mut of = |reader: &Option<Reader>| reader.as_ref()?.read(&mut buffer).ok()?;
+        sample.at_limit = of(&self.at_limit);
+        sample.cpu_used = of(&self.cpu);
+        sample.cpu_throttled = of(&self.throttled);
+        let mut of = |reader: &Option<Reader>| reader.as_ref()?.pair(&mut buffer).ok();
+        let (bytes, operations) = (of(&self.io), of(&self.operations));
+        sample.io = bytes.zip(operations).map(|([a, b], [c, d])| [a, b, c, d]);
+        (sample.cpu_wait, sample.io_wait) = (None, None);
+        if waits && let Some(folder) = cgroup.unified() {
+            let wait = |name: &str| {
+                let text = folder.read(name).ok()?;
+                Pressure::parse(&text).some.map(|s| s.avg10)
+            };
+            sample.cpu_wait = wait("cpu.pressure");
+            sample.io_wait = wait("io.pressure");
+        }
+        sample
+    }
+
+    fn populated(&self, cgroup: &Cgroup) -> bool {
+        let mut buffer = [0; 256];
+        match &self.events {
+            Some(events) => {
+                let text = events.bytes(&mut buffer);
+                text.is_ok_and(|text| flat(text, b"populated") == Some(1))
+            }
+            None => cgroup.populated().unwrap_or(false),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Which packs there are.
+//!
+//! In: the folder of records. Out: each live container's record, open cgroup
+//! and slot. A record that is damaged, foreign, or of a process that is gone
+//! or another, is set aside with a warning, once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use packrank_core::Priority;
+use packrank_core::key::Key;
+use packrank_core::record::{Amount, Deeds, GuaranteeFile, Packs, Record, RecordError, UNIFIED};
+use packrank_kernel::cgroup::{Cgroup, Mounts, start_time};
+
+use crate::above::Ancestors;
+use crate::decide::{Knob, Millis, Sample, Slot, State};
+use crate::observe::{PackReader, Wanted};
+
+/// One pack's files.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its class.
+    pub class: Priority,
+    /// Its first process, and when that started.
+    pub pid: u32,
+    /// In clock ticks since boot.
+    pub started: u64,
+    /// The devices its I/O limits name.
+    pub devices: Vec<String>,
+    /// The file its guarantee is in.
+    pub guarantee_file: GuaranteeFile,
+    /// Its guarantee, in bytes.
+    pub guarantee: u64,
+    /// Its open cgroup.
+    pub cgroup: Cgroup,
+    /// Its open figures.
+    pub reader: PackReader,
+    /// What was done to it.
+    pub deeds: Deeds,
+    file: PathBuf,
+}
+
+/// A file as it was when it was read.
+type Stamp = (u64, u64, i64, i64);
+
+/// All packs.
+#[derive(Debug)]
+pub struct Registry {
+    /// Where records are.
+    pub packs: Packs,
+    /// By slot.
+    pub kept: Vec<Option<Kept>>,
+    /// By slot.
+    pub samples: Vec<Option<Sample>>,
+    files: BTreeMap<PathBuf, (Stamp, Option<Slot>)>,
+}
+
+/// A warning about a file.
+pub type Warning = String;
+
+impl Registry {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(packs: Packs) -> Registry {
+        Registry {
+            packs,
+            kept: Vec::new(),
+            samples: Vec::new(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// How many packs live.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.kept.iter().flatten().count()
+    }
+
+    /// The slot of a container.
+    #[must_use]
+    pub fn slot(&self, id: &str) -> Option<Slot> {
+        let at = self
+            .kept
+            .iter()
+            .position(|k| k.as_ref().is_some_and(|k| &*k.id == id))?;
+        u32::try_from(at).ok().map(Slot)
+    }
+
+    /// The pack in a slot.
+    #[must_use]
+    pub fn pack(&self, slot: Slot) -> Option<&Kept> {
+        self.kept.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// Looks at the folder again: files that did not change are not read.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn scan(
+        &mut self,
+        state: &mut State,
+        mounts: &Mounts,
+        ancestors: &mut Ancestors,
+        now: Millis,
+    ) -> Result<Vec<Warning>, RecordError> {
+        let mut warnings = Vec::new();
+        let mut seen = BTreeMap::new();
+        for path in self.packs.files()? {
+            let Some(stamp) = stamp(&path) else { continue };
+            let known = self.files.remove(&path);
+            if let Some((before, slot)) = known
+                && before == stamp
+            {
+                seen.insert(path, (before, slot));
+                continue;
+            }
+            let old = known.and_then(|(_, slot)| slot);
+            let slot = match self.admit(&path, old, state, mounts, ancestors, now) {
+                Ok(slot) => Some(slot),
+                Err(warning) => {
+                    warnings.push(warning);
+                    if let Some(slot) = old {
+                        self.drop_pack(state, slot);
+                    }
+                    None
+                }
+            };
+            seen.insert(path, (stamp, slot));
+        }
+        let gone = std::mem::replace(&mut self.files, seen);
+        for (_, slot) in gone.into_values() {
+            if let Some(slot) = slot {
+                self.drop_pack(state, slot);
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn admit(
+        &mut self,
+        path: &Path,
+        old: Option<Slot>,
+        state: &mut State,
+        mounts: &Mounts,
+        ancestors: &mut Ancestors,
+        now: Millis,
+    ) -> Result<Slot, Warning> {
+        let aside = |why: String| format!("{}: set aside: {why}", path.display());
+        let mut record = Packs::read_file(path).map_err(|e| format!("set aside: {e}"))?;
+        if start_time(record.pid) != Some(record.started) {
+            return Err(aside(format!("process {} is gone, or another", record.pid)));
+        }
+        if !runs_in(&record) {
+            return Err(aside(format!(
+                "process {} is in another cgroup",
+                record.pid
+            )));
+        }
+        let cgroup = Cgroup::open(mounts, &record.cgroups).map_err(|e| aside(e.to_string()))?;
+        leave_out(&mut record, &cgroup);
+        let above = record.cgroups.get(UNIFIED).cloned();
+        let above = above.and_then(|path| ancestors.of(mounts, state, &path));
+        let same = old.filter(|slot| {
+            let before = self.pack(*slot).map(|k| (k.pid, k.started));
+            before == Some((record.pid, record.started))
+        });
+        let deeds = self.packs.deeds(&record);
+        let slot = match same {
+            Some(slot) => {
+                state.rejoin(slot, &record, above, now);
+                slot
+            }
+            None => {
+                if let Some(slot) = old {
+                    self.drop_pack(state, slot);
+                }
+                state.join(&record, &deeds, above, now)
+            }
+        };
+        let guarantee = record.amount(Key::MemoryGuarantee);
+        let guarantee = guarantee.and_then(Amount::number).unwrap_or(0);
+        let at = slot.0 as usize;
+        if self.kept.len() <= at {
+            self.kept.resize_with(at + 1, || None);
+            self.samples.resize(at + 1, None);
+        }
+        self.samples[at] = None;
+        self.kept[at] = Some(Kept {
+            reader: PackReader::open(&cgroup, Wanted::of(&record)),
+            cgroup,
+            deeds,
+            id: Arc::from(record.id),
+            class: record.priority,
+            pid: record.pid,
+            started: record.started,
+            devices: record.devices,
+            guarantee_file: record.guarantee_file,
+            guarantee,
+            file: path.to_owned(),
+        });
+        Ok(slot)
+    }
+
+    fn drop_pack(&mut self, state: &mut State, slot: Slot) {
+        state.leave(slot);
+        let at = slot.0 as usize;
+        if let Some(place) = self.kept.get_mut(at) {
+            *place = None;
+            self.samples[at] = None;
+        }
+    }
+
+    /// Lets go of packs that have no process left; their files are their
+    /// hooks' to remove.
+    pub fn bury(&mut self, state: &mut State) -> Vec<Arc<str>> {
+        let mut ids = Vec::new();
+        for at in 0..self.kept.len() {
+            let dead = self.samples[at].is_some_and(|sample| !sample.populated);
+            let Some(kept) = self.kept[at].as_ref().filter(|_| dead) else {
+                continue;
+            };
+            ids.push(kept.id.clone());
+            if let Some(entry) = self.files.get_mut(&kept.file) {
+                entry.1 = None;
+            }
+            if let Ok(at) = u32::try_from(at) {
+                self.drop_pack(state, Slot(at));
+            }
+        }
+        ids
+    }
+}
+
+/// Whether the record's process is in the record's cgroup, or below it (crun
+/// puts it one level below the one with the limits).
+fn runs_in(record: &Record) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{}/cgroup", record.pid)) else {
+        return false;
+    };
+    let place = |controller: &str| {
+        text.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (names, path) = (fields.next()?, fields.next()?);
+            let unified = names.is_empty() && controller == UNIFIED;
+            let named = names.split(',').any(|name| name == controller);
+            (unified || named).then(|| Path::new(path))
+        })
+    };
+    record
+        .cgroups
+        .iter()
+        .all(|(controller, path)| place(controller).is_none_or(|actual| actual.starts_with(path)))
+}
+
+/// Takes out of the record what this kernel cannot change while the pack runs,
+/// so that nothing is decided that cannot be done.
+fn leave_out(record: &mut Record, cgroup: &Cgroup) {
+    for knob in Knob::ALL {
+        let key = knob.key();
+        let possible = match key {
+            Key::CpuQuota | Key::MemoryHigh | Key::MemoryLimit => {
+                cgroup.value(key).is_ok_and(|value| value.is_some())
+            }
+            Key::MemoryGuarantee => cgroup.unified().is_some_and(|f| f.has("memory.low")),
+            Key::IoReadBps | Key::IoWriteBps | Key::IoReadIops | Key::IoWriteIops => {
+                !record.devices.is_empty()
+            }
+            // The network guard changes its own rates.
+            _ => false,
+        };
+        // Its guarantee is still what reclaim stops at.
+        if !possible && key != Key::MemoryGuarantee {
+            record.settings.remove(key);
+            record.pinned.remove(key);
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}

@@ -1,0 +1,194 @@
+//! What wakes the loop.
+//!
+//! In: pressure triggers, the record folder, packs' event files, signals, the
+//! socket. Out: [`Wake`]s, in one epoll.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use packrank_kernel::cgroup::Cgroup;
+use packrank_kernel::pressure::{Kind, Trigger};
+
+use crate::decide::Level;
+use crate::{Config, Roots};
+
+/// Why the loop woke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// A trigger fired that stands for this level.
+    Pressure(Level),
+    /// A record came, changed or went.
+    Records,
+    /// A pack's events changed: it ended, or met its limit.
+    Pack,
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// Somebody wants in.
+    Listener,
+    /// A client is ready.
+    Client(i32),
+}
+
+/// Tokens; those of clients are their descriptors.
+const RECORDS: u64 = 1 << 32;
+const PACKS: u64 = 2 << 32;
+const STOP: u64 = 3 << 32;
+const LISTENER: u64 = 4 << 32;
+const TRIGGERS: u64 = 5 << 32;
+
+/// Everything that is polled.
+pub struct Poll {
+    epoll: Epoll,
+    triggers: Vec<(Trigger, Level)>,
+    records: Inotify,
+    packs: Inotify,
+    signals: SignalFd,
+    notes: Vec<String>,
+}
+
+impl Poll {
+    pub fn new(roots: &Roots, config: &Config, records: &Path) -> io::Result<Poll> {
+        let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
+        let mut stop = SigSet::empty();
+        stop.add(Signal::SIGTERM);
+        stop.add(Signal::SIGINT);
+        stop.thread_block()?;
+        let mut poll = Poll {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            triggers: Vec::new(),
+            records: Inotify::init(flags)?,
+            packs: Inotify::init(flags)?,
+            signals: SignalFd::with_flags(&stop, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
+            notes: Vec::new(),
+        };
+        let changes = AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVED_FROM;
+        poll.records.add_watch(records, changes)?;
+        let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+        poll.epoll.add(&poll.records, readable(RECORDS))?;
+        poll.epoll.add(&poll.packs, readable(PACKS))?;
+        poll.epoll.add(&poll.signals, readable(STOP))?;
+        let file = roots.proc.join("pressure/memory");
+        let levels = [
+            (Kind::Some, config.memory.some_low, Level::Low),
+            (Kind::Full, config.memory.full_high, Level::High),
+        ];
+        for (kind, percent, level) in levels {
+            match Trigger::arm(&file, kind, percent) {
+                Ok(trigger) => {
+                    let token = TRIGGERS + poll.triggers.len() as u64;
+                    let event = EpollEvent::new(EpollFlags::EPOLLPRI, token);
+                    match poll.epoll.add(&trigger, event) {
+                        Ok(()) => poll.triggers.push((trigger, level)),
+                        Err(error) => poll.notes.push(format!("no pressure trigger: {error}")),
+                    }
+                }
+                Err(error) => poll.notes.push(format!("no pressure trigger: {error}")),
+            }
+        }
+        if let Some((trigger, _)) = poll.triggers.first() {
+            let window = trigger.window().as_millis();
+            poll.notes
+                .push(format!("pressure triggers have windows of {window} ms"));
+        }
+        Ok(poll)
+    }
+
+    /// Whether pressure wakes the loop by itself.
+    pub fn has_triggers(&self) -> bool {
+        !self.triggers.is_empty()
+    }
+
+    /// What the kernel did not allow.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    pub fn add_listener(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(self
+            .epoll
+            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?)
+    }
+
+    /// Edge-triggered for writing: a client that takes nothing wakes nobody.
+    pub fn add_client(&self, fd: BorrowedFd<'_>, token: i32) -> io::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        let token = u64::try_from(token).map_err(io::Error::other)?;
+        Ok(self.epoll.add(fd, EpollEvent::new(flags, token))?)
+    }
+
+    /// Watches packs' event files, where version 2 has them. A pack that goes
+    /// takes its watch with it.
+    pub fn watch_packs<'c>(&self, packs: impl Iterator<Item = &'c Cgroup>) {
+        for folder in packs.filter_map(Cgroup::unified) {
+            for name in ["cgroup.events", "memory.events"] {
+                // Best effort: without it, the next look finds the same.
+                let file = folder.path().join(name);
+                let _ = self.packs.add_watch(&file, AddWatchFlags::IN_MODIFY);
+            }
+        }
+    }
+
+    pub fn wait(&self, pause: Duration) -> io::Result<Vec<Wake>> {
+        // Rounded up: a wait of 0.4 ms would be a loop without rest.
+        let pause = match pause.is_zero() {
+            true => pause,
+            false => pause + Duration::from_micros(999),
+        };
+        let timeout = EpollTimeout::try_from(pause).unwrap_or(EpollTimeout::from(1_000u16));
+        let mut events = [EpollEvent::empty(); 32];
+        let count = match self.epoll.wait(&mut events, timeout) {
+            Ok(count) => count,
+            Err(nix::errno::Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(events[..count]
+            .iter()
+            .map(|event| self.wake(event.data()))
+            .collect())
+    }
+
+    fn wake(&self, token: u64) -> Wake {
+        match token {
+            RECORDS => {
+                let _ = self.records.read_events();
+                Wake::Records
+            }
+            PACKS => {
+                let _ = self.packs.read_events();
+                Wake::Pack
+            }
+            STOP => {
+                let _ = self.signals.read_signal();
+                Wake::Stop
+            }
+            LISTENER => Wake::Listener,
+            client if client < RECORDS => Wake::Client(i32::try_from(client).unwrap_or(-1)),
+            trigger => {
+                let at = usize::try_from(trigger - TRIGGERS).unwrap_or(usize::MAX);
+                Wake::Pressure(
+                    self.triggers
+                        .get(at)
+                        .map_or(Level::None, |(_, level)| *level),
+                )
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Poll {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fd = self.records.as_fd().as_raw_fd();
+        f.debug_struct("Poll")
+            .field("records", &fd)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Does the simulation catch a watcher that is wrong? Breaks one rule at a time
+# in a copy of the sources and expects a failing seed. In: SIM_SEEDS (300).
+set -eu
+here=$(cd "$(dirname "$0")/../.." && pwd)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/ws"
+cp -r "$here/core" "$here/watcher" "$here/kernel" "$here/Cargo.lock" "$copy/ws"
+sed 's/^members = .*/members = ["core", "kernel", "watcher"]/' "$here/Cargo.toml" >"$copy/ws/Cargo.toml"
+cd "$copy/ws/watcher/src/decide"
+missed=0
+try() { # what, file, sed expression
+  cp "$2" "$copy/kept"
+  sed -i "$3" "$2"
+  if cmp -s "$2" "$copy/kept"; then
+    echo "NO CHANGE $1"
+    missed=1
+  elif said=$(cd "$copy/ws" && SIM_SEEDS=${SIM_SEEDS:-300} RUST_BACKTRACE=0 \
+    cargo test --offline -q -p packrank-watcher --test sim thousands 2>&1); then
+    echo "MISSED    $1"
+    missed=1
+  else
+    printf 'caught    %s: %s\n' "$1" "$(printf '%s\n' "$said" | grep -m 1 -E '^seed|^error' || echo '?')"
+  fi
+  cp "$copy/kept" "$2"
+}
+try 'kills low while scavengers live' ladder.rs \
+  's/if step.state.any_lives(Priority::Scavenger) {/if false {/'
+try 'clamps normal while low lives' ladder.rs 's/if step.state.any_lives(Priority::Low) {/if false {/'
+try 'takes low cache first' ladder.rs 's/if !gives \&\& (level/if (level/'
+try 'does not look again' ladder.rs 's/if populated {/if false {/; s/if !self.proven() {/if false {/'
+try 'keeps packs frozen' give_back.rs 's/let given = thaw(.*) || release/let given = release/'
+try 'keeps what pressure took' give_back.rs 's/|| release(state, slot, level)//'
+try 'squeezes low and scavengers alike' squeeze.rs 's/, knobs) || down/, knobs) | down/'
+try 'squeezes below the floor' squeeze.rs 's/percent_of(step, from).max(dial.press_floor)/percent_of(step, from)/'
+try 'reclaims below the guarantee' victim.rs 's/saturating_sub(self.guarantee())/saturating_sub(0)/'
+try 'grows beyond the ceiling' adapt.rs 's/let most = dial.ceiling.number().unwrap_or(u64::MAX)/let most = u64::MAX/'
+try 'forgets a refused write' dial.rs 's/        if done {$/        if done || !done {/'
+try 'forgets over a restart' pack.rs 's/            frozen: deeds.frozen,/            frozen: false,/'
+try 'changes pinned values' dial.rs 's/self.plan.is_some() \&\& !self.pinned/self.plan.is_some()/'
+exit $missed

@@ -1,0 +1,227 @@
+//! The real watcher on this machine's kernel: real cgroups and processes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod lab;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use lab::Lab;
+use serde_json::json;
+
+#[test]
+fn the_scavenger_gives_and_nobody_else() {
+    let Some(mut lab) = Lab::new("order") else {
+        return;
+    };
+    let packs = ["critical", "low", "scavenger", "normal"].map(|class| lab.pack(class, json!({})));
+    lab.watch();
+    lab.used(93);
+    lab.wait("the scavenger is killed", |lab| !lab.alive(packs[2]));
+    lab.pass(2_500);
+    for spared in [packs[0], packs[1], packs[3]] {
+        assert!(lab.alive(spared), "{}", lab.said());
+    }
+    let events = lab.ask(json!({ "verb": "events" }));
+    let kills: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|e| e["what"] == "Kill")
+        .collect();
+    assert_eq!(kills.len(), 1, "{events}");
+    assert_eq!(
+        (&kills[0]["id"], &kills[0]["class"]),
+        (&json!("p2"), &json!("scavenger"))
+    );
+    let status = lab.ask(json!({ "verb": "status" }));
+    assert_eq!(status["pressure"]["memory"], "high", "{status}");
+    assert_eq!(status["packs"].as_array().unwrap().len(), 3, "{status}");
+}
+
+#[test]
+fn what_was_frozen_is_thawed_also_by_another_watcher() {
+    let Some(mut lab) = Lab::new("thaw") else {
+        return;
+    };
+    let packs = [0; 4].map(|_| lab.pack("low", json!({})));
+    lab.watch();
+    lab.used(98);
+    lab.wait("one is frozen", |lab| {
+        packs
+            .iter()
+            .any(|p| lab.pod(*p).cgroup.frozen().unwrap() == Some(true))
+    });
+    lab.kill_watcher();
+    lab.used(10);
+    lab.pass(300);
+    let frozen = packs
+        .iter()
+        .filter(|p| lab.pod(**p).cgroup.frozen().unwrap() == Some(true));
+    assert!(
+        frozen.count() > 0,
+        "nothing was left to thaw: {}",
+        lab.said()
+    );
+    lab.watch();
+    lab.wait("all are thawed", |lab| {
+        packs
+            .iter()
+            .all(|p| lab.pod(*p).cgroup.frozen().unwrap() != Some(true))
+    });
+    let living = packs.iter().filter(|p| lab.alive(**p)).count();
+    assert!(living >= 2, "{living} live: {}", lab.said());
+    lab.wait("the deeds are forgotten", |lab| {
+        fs::read_dir(lab.folder.path().join("run/deeds"))
+            .unwrap()
+            .count()
+            <= 4 - living
+    });
+}
+
+#[test]
+fn audit_touches_nothing() {
+    let Some(mut lab) = Lab::new("audit") else {
+        return;
+    };
+    let pack = lab.pack("scavenger", json!({ "mode": "audit" }));
+    lab.watch();
+    lab.used(99);
+    lab.wait("it would kill", |lab| lab.said().contains("Kill"));
+    lab.pass(1_500);
+    assert!(lab.alive(pack), "{}", lab.said());
+    assert!(lab.said().contains("(audit)"), "{}", lab.said());
+}
+
+#[test]
+fn a_person_sets_within_the_ceiling_pauses_and_releases() {
+    let Some(mut lab) = Lab::new("set") else {
+        return;
+    };
+    let pack = lab.pack("scavenger", json!({}));
+    lab.watch();
+    let quota = packrank_core::key::Key::CpuQuota;
+    if lab.pod(pack).cgroup.value(quota).unwrap().is_none() {
+        eprintln!("SKIPPED: no CPU controller here");
+        return;
+    }
+    let set = |value| json!({ "verb": "set", "id": "p0", "key": "cpu.quota", "value": value });
+    let answer = lab.ask(set(json!(50)));
+    assert_eq!(answer["id"], "p0", "{answer}");
+    let has = lab.pod(pack).cgroup.value(quota).unwrap();
+    assert_eq!(has, Some(packrank_core::record::Amount::At(50_000)));
+    assert!(lab.packs.read("p0").unwrap().pinned.amount(quota).is_some());
+    assert!(
+        lab.ask(set(json!(200)))["error"]
+            .as_str()
+            .unwrap()
+            .contains("ceiling")
+    );
+    assert!(lab.ask(set(json!("x")))["error"].is_string());
+    lab.ask(json!({ "verb": "set", "id": "p0", "key": "cpu.quota" }));
+    let has = lab.pod(pack).cgroup.value(quota).unwrap();
+    assert_eq!(has, Some(packrank_core::record::Amount::At(100_000)));
+    assert_eq!(
+        lab.ask(json!({ "verb": "pause", "on": true }))["paused"],
+        true
+    );
+    lab.used(99);
+    lab.pass(2_000);
+    assert!(lab.alive(pack), "{}", lab.said());
+}
+
+#[test]
+fn there_is_one_and_it_ends_after_the_last_pack() {
+    let Some(mut lab) = Lab::new("one") else {
+        return;
+    };
+    lab.policy("[watch]\nlinger = 1\nadaptive.every = 1\n");
+    let pack = lab.pack("normal", json!({}));
+    lab.watch();
+    let second = lab.command().stdout(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        !second.status.success() && said.contains("another watcher"),
+        "{said}"
+    );
+    lab.pass(2_500);
+    assert!(
+        lab.watcher().try_wait().unwrap().is_none(),
+        "it left a living pack"
+    );
+    lab.pod(pack).child.kill().unwrap();
+    lab.pod(pack).child.wait().unwrap();
+    lab.wait("it ends", |lab| lab.watcher().try_wait().unwrap().is_some());
+    assert!(lab.watcher().wait().unwrap().success());
+}
+
+#[test]
+fn junk_dead_and_foreign_records_are_set_aside() {
+    let Some(mut lab) = Lab::new("junk") else {
+        return;
+    };
+    let pack = lab.pack("normal", json!({}));
+    lab.pack("scavenger", json!({ "started": 1 }));
+    lab.pack("scavenger", json!({ "pid": 4_000_000, "started": 1 }));
+    lab.pack(
+        "scavenger",
+        json!({ "cgroups": { "unified": "/", "memory": "/", "cpu": "/" } }),
+    );
+    lab.pack(
+        "scavenger",
+        json!({ "cgroups": { "memory": "/../../etc", "unified": "/.." } }),
+    );
+    for number in 0..2_000 {
+        let path = lab.packs.folder().join(format!("junk{number}.json"));
+        fs::write(&path, vec![b'['; number]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    lab.watch();
+    for _ in 0..20 {
+        lab.packs.change("p0", |_| ()).unwrap();
+        lab.pass(20);
+    }
+    let status = lab.ask(json!({ "verb": "status" }));
+    let ids: Vec<_> = status["packs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["id"])
+        .collect();
+    assert_eq!(ids, ["p0"], "{}", lab.said());
+    lab.used(99);
+    lab.pass(1_000);
+    assert!(lab.alive(pack));
+    let warnings = lab.said().matches("set aside").count();
+    assert_eq!(warnings, 2_004, "each once");
+}
+
+#[test]
+fn a_flooded_socket_and_vanishing_cgroups_do_not_stop_it() {
+    let Some(mut lab) = Lab::new("flood") else {
+        return;
+    };
+    let packs = [0; 6].map(|_| lab.pack("scavenger", json!({})));
+    lab.watch();
+    let mut floods: Vec<_> = (0..40).map(|_| lab.connect().unwrap()).collect();
+    for flood in &mut floods {
+        // Without a newline, and never read: it is let go.
+        let _ = flood.set_nonblocking(true);
+        let _ = flood.write(&[b'x'; 100_000]);
+        let _ = flood.write(b"\n{\"verb\":\"status\"}\n{\"verb\":\"status\"}\n");
+    }
+    // Their processes end; the cgroups are removed under the open descriptors.
+    for pack in &packs[..5] {
+        lab.pod(*pack).child.kill().unwrap();
+        lab.pod(*pack).child.wait().unwrap();
+    }
+    lab.used(93);
+    lab.wait("the last one still gives", |lab| !lab.alive(packs[5]));
+    drop(floods);
+    lab.wait("it answers again", |lab| {
+        lab.try_ask(&json!({ "verb": "status" }))
+            .is_some_and(|s| s["packs"] == json!([]))
+    });
+}

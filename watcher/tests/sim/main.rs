@@ -1,0 +1,105 @@
+//! Simulated nodes: thousands of seeds, invariants after every step.
+//!
+//! `SIM_SEED=17 cargo test -p packrank-watcher --test sim one_seed -- --nocapture`
+//! replays one seed with everything it did. `SIM_SEEDS=100000` tries more.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a model in a test: small numbers, and a panic is the result"
+)]
+
+mod check;
+mod node;
+mod rng;
+mod run;
+
+use run::{Shape, run};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The shape of a small node, from its seed.
+fn small(seed: u64, print: bool) -> Shape {
+    Shape {
+        packs: 2 + seed % 37,
+        seconds: 300 + seed * 7 % 600,
+        faults: [0, 0, 5, 25][seed as usize % 4],
+        churn: !seed.is_multiple_of(3),
+        print,
+    }
+}
+
+fn live(seed: u64, shape: Shape) -> run::History {
+    run(seed, shape).unwrap_or_else(|broken| {
+        panic!(
+            "seed {seed} {broken}\nreplay: SIM_SEED={seed} cargo test -p packrank-watcher \
+             --test sim one_seed -- --nocapture"
+        )
+    })
+}
+
+#[test]
+fn thousands_of_small_nodes() {
+    let seeds = number("SIM_SEEDS").unwrap_or(2_000);
+    let mut sums = [0u64; 4];
+    for seed in 0..seeds {
+        let history = live(seed, small(seed, false));
+        let figures = [
+            history.kills,
+            history.sets,
+            history.freezes,
+            history.oom_kills,
+        ];
+        sums.iter_mut().zip(figures).for_each(|(sum, n)| *sum += n);
+    }
+    println!("{seeds} seeds: kills, sets, freezes, kernel's own kills: {sums:?}");
+    assert!(
+        sums[0] > seeds && sums[1] > seeds && sums[2] > seeds / 10,
+        "nothing was tried"
+    );
+}
+
+#[test]
+fn one_seed() {
+    if let Some(seed) = number("SIM_SEED") {
+        println!("{:?}", live(seed, small(seed, true)));
+    }
+}
+
+#[test]
+fn equal_seeds_have_equal_histories() {
+    for seed in [1, 2, 3, 5, 8, 13] {
+        let shape = small(seed, false);
+        assert_eq!(live(seed, shape), live(seed, shape));
+    }
+}
+
+#[test]
+fn a_day() {
+    let shape = Shape {
+        packs: 30,
+        seconds: 86_400,
+        faults: 2,
+        churn: true,
+        print: false,
+    };
+    println!("{:?}", live(4711, shape));
+}
+
+#[test]
+fn ten_thousand_packs() {
+    let shape = Shape {
+        packs: 10_000,
+        seconds: 30,
+        faults: 2,
+        churn: false,
+        print: false,
+    };
+    // Their calm takes 15 minutes of looks at 10 000 packs.
+    println!("{:?}", live(7, shape));
+}

@@ -1,0 +1,288 @@
+//! One node's life, from a seed.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use packrank_core::record::{Amount, Deeds};
+use packrank_watcher::Config;
+use packrank_watcher::decide::{
+    Action, Actions, Deed, Knob, Millis, Observation, Outcome, Sample, State, decide,
+};
+
+use crate::check::{Checker, Step, given_back};
+use crate::node::{World, die};
+use crate::rng::Rng;
+
+/// What a run is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub packs: u64,
+    pub seconds: u64,
+    /// Refused, late and lost, in percent.
+    pub faults: u64,
+    /// Whether packs come, go and restart, and the watcher too.
+    pub churn: bool,
+    pub print: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct History {
+    pub hash: u64,
+    pub steps: u64,
+    pub kills: u64,
+    pub sets: u64,
+    pub freezes: u64,
+    pub oom_kills: u64,
+}
+
+struct Run {
+    rng: Rng,
+    world: World,
+    state: State,
+    actions: Actions,
+    checker: Checker,
+    disk: BTreeMap<String, Deeds>,
+    samples: Vec<Option<Sample>>,
+    late: Vec<(u64, Action)>,
+    shape: Shape,
+    history: History,
+    hasher: DefaultHasher,
+}
+
+/// Lives it.
+pub fn run(seed: u64, shape: Shape) -> Result<History, String> {
+    let mut rng = Rng(seed);
+    let world = World::new(&mut rng, shape.packs);
+    let mut run = Run {
+        rng,
+        world,
+        state: State::new(Config::default()),
+        actions: Actions::with_room(256),
+        checker: Checker::default(),
+        disk: BTreeMap::new(),
+        samples: Vec::new(),
+        late: Vec::new(),
+        shape,
+        history: History::default(),
+        hasher: DefaultHasher::new(),
+    };
+    for _ in 0..shape.packs {
+        run.start();
+    }
+    let told = |e: String, run: &Run| format!("at {} ms: {e}", run.world.now);
+    while run.world.now < shape.seconds * 1_000 {
+        run.step().map_err(|e| told(e, &run))?;
+    }
+    // Calm, and a kernel that obeys: everything comes back.
+    run.world.calm = true;
+    run.shape.faults = 0;
+    run.shape.churn = false;
+    let end = run.world.now + 900_000;
+    while run.world.now < end {
+        run.step().map_err(|e| told(e, &run))?;
+    }
+    given_back(&run.world, &run.state).map_err(|e| told(e, &run))?;
+    run.history.hash = run.hasher.finish();
+    run.history.oom_kills = run.world.oom_kills;
+    Ok(run.history)
+}
+
+impl Run {
+    fn start(&mut self) {
+        let record = self.world.record(&mut self.rng);
+        let now = Millis(self.world.now);
+        let slot = self.state.join(&record, &Deeds::default(), None, now);
+        self.checker.forget(slot);
+        self.samples
+            .resize((slot.0 as usize + 1).max(self.samples.len()), None);
+        self.samples[slot.0 as usize] = None;
+        self.world.start(&mut self.rng, record, slot);
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.history.steps += 1;
+        let ms = if self.state.alert() { 200 } else { 1_000 };
+        self.world.pass(&mut self.rng, ms);
+        self.answer_late();
+        self.save();
+        if self.shape.churn {
+            self.churn()?;
+        }
+        for container in &self.world.containers {
+            // A lost event: the old figures stay.
+            if !self.rng.chance(self.shape.faults) {
+                self.samples[container.slot.0 as usize] = Some(self.world.sample(container));
+            }
+        }
+        let seen = Observation {
+            node: self.world.node(),
+            packs: &self.samples,
+        };
+        let now = Millis(self.world.now);
+        decide(&mut self.state, &seen, now, &mut self.actions);
+        let actions = self.actions.list();
+        let step = Step {
+            world: &self.world,
+            state: &self.state,
+            seen: &seen,
+            actions,
+        };
+        self.checker.check(&step)?;
+        let list: Vec<Action> = actions.to_vec();
+        self.save();
+        if self.shape.churn && self.rng.next().is_multiple_of(500) {
+            // Killed between saving and acting.
+            return self.restart();
+        }
+        for action in list {
+            (self.world.now, format!("{action:?}")).hash(&mut self.hasher);
+            if self.shape.print {
+                println!("{:>9} {action:?}", self.world.now);
+            }
+            self.carry_out(action);
+        }
+        // What the answers changed.
+        self.save();
+        Ok(())
+    }
+
+    fn save(&mut self) {
+        let (world, disk) = (&self.world, &mut self.disk);
+        let mut changed = Vec::new();
+        self.state.unsaved(|slot, _| changed.push(slot));
+        for slot in changed {
+            let Some(container) = world.containers.iter().find(|c| c.slot == slot) else {
+                continue;
+            };
+            let deeds = disk.entry(container.record.id.clone()).or_default();
+            self.state.deeds(slot, deeds);
+        }
+    }
+
+    /// Packs end, start anew and arrive; the watcher dies and comes back.
+    fn churn(&mut self) -> Result<(), String> {
+        let mut index = 0;
+        while index < self.world.containers.len() {
+            let container = &mut self.world.containers[index];
+            if container.alive && self.rng.next().is_multiple_of(20_000) {
+                die(container);
+            }
+            // The engine notices, its poststop removes the record.
+            if !container.alive && self.rng.chance(30) {
+                let gone = self.world.containers.remove(index);
+                self.state.leave(gone.slot);
+                self.checker.forget(gone.slot);
+                self.late
+                    .retain(|(_, action)| action.slot != Some(gone.slot));
+                self.samples[gone.slot.0 as usize] = None;
+                self.disk.remove(&gone.record.id);
+                self.start();
+                continue;
+            }
+            index += 1;
+        }
+        if self.rng.next().is_multiple_of(300) {
+            self.restart()?;
+        }
+        Ok(())
+    }
+
+    /// A new watcher finds the packs and what was done to them.
+    fn restart(&mut self) -> Result<(), String> {
+        let mut state = State::new(Config::default());
+        let now = Millis(self.world.now);
+        self.samples.clear();
+        self.late.clear();
+        let mut forgotten = Vec::new();
+        for container in &mut self.world.containers {
+            let deeds = self
+                .disk
+                .get(&container.record.id)
+                .cloned()
+                .unwrap_or_default();
+            let mut before = Deeds::default();
+            self.state.deeds(container.slot, &mut before);
+            container.slot = state.join(&container.record, &deeds, None, now);
+            let mut after = Deeds::default();
+            state.deeds(container.slot, &mut after);
+            if after.taken != before.taken || after.frozen != before.frozen {
+                return Err(format!(
+                    "a new watcher finds {after:?}, the old had {before:?}"
+                ));
+            }
+            forgotten.push(container.slot);
+        }
+        self.samples.resize(forgotten.len(), None);
+        self.state = state;
+        self.checker = Checker::default();
+        Ok(())
+    }
+
+    fn answer_late(&mut self) {
+        let now = self.world.now;
+        let (due, rest) = self.late.drain(..).partition(|(at, _)| *at <= now);
+        self.late = rest;
+        let due: Vec<(u64, Action)> = due;
+        for (_, action) in due {
+            let outcome = self.effect(&action);
+            self.state.answer(&action, outcome, Millis(now));
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        if self.rng.chance(self.shape.faults) {
+            match self.rng.between(0, 2) {
+                0 => {
+                    let now = Millis(self.world.now);
+                    return self.state.answer(&action, Outcome::Refused, now);
+                }
+                1 => {
+                    let at = self.world.now + self.rng.between(100, 3_000);
+                    return self.late.push((at, action));
+                }
+                // No answer at all.
+                _ => return,
+            }
+        }
+        let outcome = self.effect(&action);
+        self.state.answer(&action, outcome, Millis(self.world.now));
+    }
+
+    fn effect(&mut self, action: &Action) -> Outcome {
+        let of = |c: &&mut crate::node::Container| Some(c.slot) == action.slot;
+        let Some(container) = self.world.containers.iter_mut().find(of) else {
+            return Outcome::Gone;
+        };
+        if action.audit {
+            return Outcome::Done;
+        }
+        match action.deed {
+            Deed::Set { knob, to, .. } => {
+                self.history.sets += 1;
+                container.values[knob as usize] = Some(to);
+                if knob == Knob::MemoryHigh
+                    && let Amount::At(high) = to
+                {
+                    container.cache = container.cache.min(high.saturating_sub(container.anon));
+                }
+            }
+            Deed::Reclaim(bytes) => {
+                let freed = bytes.min(container.cache);
+                container.cache -= freed;
+                return Outcome::Freed(freed);
+            }
+            Deed::Kill => {
+                self.history.kills += 1;
+                die(container);
+            }
+            Deed::Freeze => {
+                self.history.freezes += 1;
+                container.frozen = true;
+            }
+            Deed::Thaw => container.frozen = false,
+            _ => {}
+        }
+        Outcome::Done
+    }
+}
