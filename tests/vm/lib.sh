@@ -120,7 +120,25 @@ select_container() {
 }
 
 remove() {
-  engine delete --force "$(_id "$1")"
+  local -a left=()
+  local name
+  for name in "${containers[@]}"; do [[ $name == "$1" ]] || left+=("$name"); done
+  containers=(${left[@]+"${left[@]}"})
+  _delete "$1"
+}
+
+# As a manager does it: again, when the engine's delete fails. youki 0.7 gives up before it runs
+# the poststop hooks when a scope's cgroup is not empty at once.
+_delete() {
+  local try said=''
+  local -a flags
+  _flags flags
+  for try in 1 2 3; do
+    said=$(timeout 20 "$ENGINE" "${flags[@]}" delete --force "$(_id "$1")" 2>&1) && return
+    note "delete $1, try $try: $(tail -n 1 <<<"$said")"
+    sleep 0.5
+  done
+  return 1
 }
 
 # --- looking ---------------------------------------------------------------------------------
@@ -279,12 +297,10 @@ scratch() {
 # Its names are its own: the commands of at_exit see the case's variables.
 _finish() {
   local _status=$? _name _index
-  local -a _given
   set +eE
   trap - ERR EXIT
-  _flags _given
   for _name in "${containers[@]}"; do
-    timeout 20 "$ENGINE" "${_given[@]}" delete --force "$(_id "$_name")" >/dev/null 2>&1
+    if ! _delete "$_name"; then differences+=("$ENGINE cannot delete $_name"); fi
   done
   for ((_index = ${#cleanups[@]} - 1; _index >= 0; _index--)); do
     eval "${cleanups[_index]}"

@@ -1,7 +1,7 @@
 # One annotation through each container manager, set up as its example says: the kernel's files
 # show the class, the network holds its rate in both directions, and nothing is left behind.
 # matrix: manager=docker,podman,hooks,containerd
-# needs: packrank-runtime packrank-hook iperf3
+# needs: packrank packrank-runtime packrank-hook iperf3
 # timeout: 400
 
 for program in packrank-runtime packrank-hook; do
@@ -14,6 +14,10 @@ rank=(--annotation packrank.io/priority=low)
 lend=(-v /usr:/lent:ro)
 iperf=(/lent/lib64/ld-linux-x86-64.so.2 --library-path /lent/lib/x86_64-linux-gnu /lent/bin/iperf3)
 ours() { { ip -br link | grep '^prk'; nft list tables | grep packrank; ls /run/packrank/packs /run/packrank/networks; } 2>/dev/null | grep -v '^/run\|^$' || true; }
+
+# What an earlier case's engine left when it was killed is not this one's.
+packrank gc >/dev/null
+expect_is 'what is there of ours' "$(ours)" ''
 
 case $MANAGER in
   docker)
