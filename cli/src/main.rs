@@ -9,6 +9,7 @@
 mod doctor;
 mod explain;
 mod gc;
+mod metrics;
 mod policy;
 mod set;
 mod status;
@@ -34,6 +35,7 @@ enum Verb {
     Status(status::Args),
     Set(set::Args),
     Gc(gc::Args),
+    Metrics(metrics::Args),
 }
 
 /// Who reads the answer.
@@ -53,5 +55,6 @@ fn main() -> ExitCode {
         Verb::Status(args) => status::run(&args),
         Verb::Set(args) => set::run(&args),
         Verb::Gc(args) => gc::run(&args),
+        Verb::Metrics(args) => metrics::run(&args),
     }
 }

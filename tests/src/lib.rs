@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod fake_engine;
 pub mod kernel;
+pub mod node;
 pub mod program;
 pub mod skipped;
 pub mod spec;

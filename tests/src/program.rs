@@ -25,6 +25,12 @@ pub fn cli() -> &'static Path {
     PATH.get_or_init(|| find("packrank", "packrank-cli"))
 }
 
+/// `packrank-watcher`, beside [`cli`] in the same folder.
+pub fn watcher() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| find("packrank-watcher", "packrank-watcher"))
+}
+
 /// `packrank-engine`, where it can be built.
 pub fn engine() -> Option<&'static Path> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -4,6 +4,7 @@
 //! not name has the default. Percentages are whole percent, times seconds
 //! unless the name says milliseconds.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use packrank_core::policy::{LoadError, Policy};
@@ -79,6 +80,8 @@ pub struct Config {
     pub violation: Violation,
     /// Seconds after the last pack until the watcher ends.
     pub linger: u64,
+    /// Where on the loopback metrics are served beside the socket.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for Config {
@@ -93,6 +96,7 @@ impl Default for Config {
             adaptive: Adaptive::default(),
             violation: Violation::default(),
             linger: 60,
+            metrics: None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod above;
 pub mod act;
 pub mod config;
 pub mod decide;
+pub mod exporter;
 pub mod journal;
 pub mod launch;
 pub mod observe;

@@ -1,6 +1,6 @@
 //! What is said over the socket: one line of JSON, one line back.
 //!
-//! In: `{"verb":"status"}`, `{"verb":"events","after":17}`,
+//! In: `{"verb":"status"}`, `{"verb":"node"}`, `{"verb":"events","after":17}`,
 //! `{"verb":"set","id":"web","key":"cpu.quota","value":150}` (no value: the
 //! pin goes), `{"verb":"pause","on":true}`. Out: a [`Request`], or what is
 //! wrong with the line. Answers are objects; a refusal has `error`.
@@ -19,6 +19,8 @@ pub const LONGEST: usize = 4096;
 pub enum Request {
     /// Everything the watcher knows now.
     Status {},
+    /// The same, without the packs.
+    Node {},
     /// What it did.
     Events {
         /// Only events with a larger number.
@@ -87,6 +89,7 @@ mod tests {
     #[test]
     fn lines_read_or_say_what_is_wrong() {
         assert_eq!(parse(b"{\"verb\":\"status\"}"), Ok(Request::Status {}));
+        assert_eq!(parse(b"{\"verb\":\"node\"}"), Ok(Request::Node {}));
         assert_eq!(
             parse(b"{\"verb\":\"events\"}"),
             Ok(Request::Events { after: 0 })

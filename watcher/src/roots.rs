@@ -33,6 +33,12 @@ impl Roots {
         self.run.join("watcher.sock")
     }
 
+    /// The socket on which metrics are served.
+    #[must_use]
+    pub fn metrics(&self) -> PathBuf {
+        self.run.join("metrics.sock")
+    }
+
     /// The file whose lock makes it the only one.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

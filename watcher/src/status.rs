@@ -18,6 +18,14 @@ pub fn tell(state: &State, registry: &Registry, notes: &[String]) -> Json {
         .zip(&registry.kept)
         .filter_map(|(slot, kept)| Some(pack(state, registry, slot, kept.as_ref()?)))
         .collect();
+    let mut told = node(state, registry, notes);
+    told["packs"] = packs.into();
+    told
+}
+
+/// The node as a whole: what is quick to tell, whatever runs.
+#[must_use]
+pub fn node(state: &State, registry: &Registry, notes: &[String]) -> Json {
     let level = |resource| format!("{:?}", state.level(resource)).to_lowercase();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -29,7 +37,6 @@ pub fn tell(state: &State, registry: &Registry, notes: &[String]) -> Json {
         },
         "notes": notes,
         "incomparable": incomparable(registry),
-        "packs": packs,
     })
 }
 

@@ -18,6 +18,7 @@ use packrank_kernel::cgroup::{CgroupError, Mounts};
 
 use crate::above::Ancestors;
 use crate::decide::{Actions, Level, Millis, Node, Observation, Resource, State, decide};
+use crate::exporter::Exporter;
 use crate::journal::Journal;
 use crate::observe::NodeReader;
 use crate::registry::Registry;
@@ -108,6 +109,9 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
     notes.extend(poll.notes());
     let mut server = Server::listen(&roots.socket()).map_err(io("socket"))?;
     poll.add_listener(server.listener()).map_err(io("socket"))?;
+    let (mut exporter, problems) = Exporter::listen(&roots, config.metrics);
+    notes.extend(problems);
+    watch_exporter(&exporter, &poll);
     let mut watcher = Watcher {
         ancestors: Ancestors::load(&packs),
         registry: Registry::new(packs),
@@ -148,6 +152,9 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
             true => watcher.pause().min(UNWOKEN),
             false => Duration::ZERO,
         };
+        if exporter.ended() {
+            watch_exporter(&exporter, &poll);
+        }
         let mut wakes = poll.wait(pause).map_err(io("wait"))?;
         wakes.extend(again.drain(..).map(Wake::Client));
         for wake in wakes {
@@ -161,6 +168,12 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
                         .say("asked to stop".to_owned(), None, wall_clock());
                     return Ok(());
                 }
+                Wake::Scrape => {
+                    if let Err(error) = exporter.start(&watcher.roots) {
+                        let what = format!("metrics: {error}");
+                        watcher.journal.say(what, None, wall_clock());
+                    }
+                }
                 Wake::Listener => server.accept(|fd, token| {
                     // A client that cannot be polled is dropped with its stream.
                     let _ = poll.add_client(fd, token);
@@ -172,6 +185,15 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
                 }
             }
         }
+    }
+}
+
+/// Wakes when somebody wants metrics and nobody serves them.
+fn watch_exporter(exporter: &Exporter, poll: &Poll) {
+    for fd in exporter.listeners() {
+        poll.drop_scrape(fd);
+        // Best effort: metrics are not what it is for.
+        let _ = poll.add_scrape(fd);
     }
 }
 

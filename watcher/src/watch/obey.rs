@@ -13,6 +13,7 @@ impl Watcher {
     pub(super) fn obey(&mut self, request: Request) -> Result<Json, String> {
         match request {
             Request::Status {} => Ok(status::tell(&self.state, &self.registry, &self.notes)),
+            Request::Node {} => Ok(status::node(&self.state, &self.registry, &self.notes)),
             Request::Events { after } => {
                 let events: Vec<_> = self.journal.after(after).collect();
                 Ok(json!({ "events": events }))

@@ -31,6 +31,8 @@ pub enum Wake {
     Stop,
     /// Somebody wants in.
     Listener,
+    /// Somebody wants metrics.
+    Scrape,
     /// A client is ready.
     Client(i32),
 }
@@ -40,7 +42,8 @@ const RECORDS: u64 = 1 << 32;
 const PACKS: u64 = 2 << 32;
 const STOP: u64 = 3 << 32;
 const LISTENER: u64 = 4 << 32;
-const TRIGGERS: u64 = 5 << 32;
+const SCRAPE: u64 = 5 << 32;
+const TRIGGERS: u64 = 6 << 32;
 
 /// Everything that is polled.
 pub struct Poll {
@@ -118,6 +121,17 @@ impl Poll {
             .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?)
     }
 
+    /// Wakes once: from then on it is somebody else's, until it is added again.
+    pub fn add_scrape(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let once = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        Ok(self.epoll.add(fd, EpollEvent::new(once, SCRAPE))?)
+    }
+
+    /// Is looked at no more. Best effort: one that is not there is gone already.
+    pub fn drop_scrape(&self, fd: BorrowedFd<'_>) {
+        let _ = self.epoll.delete(fd);
+    }
+
     /// Edge-triggered for writing: a client that takes nothing wakes nobody.
     pub fn add_client(&self, fd: BorrowedFd<'_>, token: i32) -> io::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
@@ -171,6 +185,7 @@ impl Poll {
                 Wake::Stop
             }
             LISTENER => Wake::Listener,
+            SCRAPE => Wake::Scrape,
             client if client < RECORDS => Wake::Client(i32::try_from(client).unwrap_or(-1)),
             trigger => {
                 let at = usize::try_from(trigger - TRIGGERS).unwrap_or(usize::MAX);

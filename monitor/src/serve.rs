@@ -1,0 +1,248 @@
+//! `GET /metrics` over HTTP/1.1.
+//!
+//! In: listening sockets, and whoever connects. Out: the text of the last
+//! look. One thread looks, every few seconds while somebody asks; scrapes are
+//! answered from what it saw, by a thread each, of which there are few. A
+//! client that is slow, floods or says nonsense costs one of these for
+//! [`PATIENCE`].
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::metrics::{CONTENT_TYPE, encode};
+use crate::sampler::Sampler;
+use crate::tally::Tally;
+
+/// Between two looks: as often as the watcher's own.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A look may cost at most one part in so many of a core's time: with a
+/// thousand packs the looks become rarer instead.
+const RARELY: u32 = 400;
+
+/// Looks are never further apart than Prometheus' usual interval.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// What a client has for its request, and again for taking the answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Clients at once; more are closed at once.
+const CLIENTS: usize = 8;
+
+/// The longest request.
+const REQUEST: usize = 8 << 10;
+
+/// Where it listens.
+#[derive(Debug)]
+pub enum Listener {
+    /// A socket of root's.
+    Unix(UnixListener),
+    /// The loopback, for everybody on this host.
+    Tcp(TcpListener),
+}
+
+/// Whoever connected.
+trait Client: Read + Write + Send {
+    fn limit(&self, patience: Duration) -> io::Result<()>;
+}
+
+impl Client for UnixStream {
+    fn limit(&self, patience: Duration) -> io::Result<()> {
+        self.set_nonblocking(false)?;
+        self.set_read_timeout(Some(patience))?;
+        self.set_write_timeout(Some(patience))
+    }
+}
+
+impl Client for TcpStream {
+    fn limit(&self, patience: Duration) -> io::Result<()> {
+        self.set_nonblocking(false)?;
+        self.set_read_timeout(Some(patience))?;
+        self.set_write_timeout(Some(patience))
+    }
+}
+
+impl Listener {
+    /// The loopback at `address`.
+    ///
+    /// # Errors
+    /// When it is not the loopback's, or the system refuses.
+    pub fn tcp(address: SocketAddr) -> io::Result<Listener> {
+        if !address.ip().is_loopback() {
+            let why = format!(
+                "{address} is not on the loopback: figures of packs are not for the network"
+            );
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
+        TcpListener::bind(address).map(Listener::Tcp)
+    }
+
+    fn accept(&self) -> io::Result<Box<dyn Client>> {
+        match self {
+            Listener::Unix(listener) => Ok(Box::new(listener.accept()?.0)),
+            Listener::Tcp(listener) => Ok(Box::new(listener.accept()?.0)),
+        }
+    }
+}
+
+/// What all threads share.
+#[derive(Debug)]
+struct Shared {
+    text: Mutex<Arc<String>>,
+    asked: Mutex<Instant>,
+    clients: AtomicUsize,
+}
+
+/// Serves until nobody has asked for `idle`; without one, for ever.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn serve(
+    mut sampler: Sampler,
+    listeners: Vec<Listener>,
+    idle: Option<Duration>,
+) -> io::Result<()> {
+    let mut tally = Tally::default();
+    let (text, mut took) = look(&mut sampler, &mut tally);
+    let shared = Arc::new(Shared {
+        text: Mutex::new(Arc::new(text)),
+        asked: Mutex::new(Instant::now()),
+        clients: AtomicUsize::new(0),
+    });
+    for listener in listeners {
+        let shared = shared.clone();
+        thread::Builder::new().spawn(move || accept(&listener, &shared))?;
+    }
+    loop {
+        thread::sleep(pause(took));
+        let asked = *shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.is_some_and(|idle| asked.elapsed() >= idle) {
+            return Ok(());
+        }
+        let (text, spent) = look(&mut sampler, &mut tally);
+        took = spent;
+        *shared.text.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(text);
+    }
+}
+
+/// How long to rest after a look that took so long.
+fn pause(took: Duration) -> Duration {
+    (took * RARELY).clamp(EVERY, LONGEST)
+}
+
+fn look(sampler: &mut Sampler, tally: &mut Tally) -> (String, Duration) {
+    let begin = Instant::now();
+    let snapshot = Arc::new(sampler.look());
+    // Without a watcher there is nothing to count.
+    let _ = tally.follow(&sampler.roots().socket(), &snapshot, begin);
+    let text = encode(&snapshot, tally).unwrap_or_default();
+    (text, begin.elapsed())
+}
+
+fn accept(listener: &Listener, shared: &Arc<Shared>) {
+    loop {
+        let Ok(client) = listener.accept() else {
+            // Out of descriptors: others have to go first.
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        if shared.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS {
+            shared.clients.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        }
+        let own = shared.clone();
+        let started = thread::Builder::new().spawn(move || {
+            // Who goes away in the middle wanted no answer.
+            let _ = answer(client, &own);
+            own.clients.fetch_sub(1, Ordering::Relaxed);
+        });
+        if started.is_err() {
+            shared.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn answer(mut client: Box<dyn Client>, shared: &Shared) -> io::Result<()> {
+    client.limit(PATIENCE)?;
+    let until = Instant::now() + PATIENCE;
+    let (status, kind, body) = match request(&mut client, until)? {
+        Asked::Metrics => {
+            *shared.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            let text = shared
+                .text
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            ("200 OK", CONTENT_TYPE, text)
+        }
+        Asked::Other => plain("404 Not Found", "packrank: GET /metrics\n"),
+        Asked::Change => plain("405 Method Not Allowed", "packrank: only GET\n"),
+        Asked::Nonsense => plain("400 Bad Request", "packrank: not HTTP\n"),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    client.write_all(head.as_bytes())?;
+    client.write_all(body.as_bytes())?;
+    client.flush()
+}
+
+fn plain(status: &'static str, text: &str) -> (&'static str, &'static str, Arc<String>) {
+    (
+        status,
+        "text/plain; charset=utf-8",
+        Arc::new(text.to_owned()),
+    )
+}
+
+/// What a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Metrics,
+    Other,
+    Change,
+    Nonsense,
+}
+
+fn request(client: &mut Box<dyn Client>, until: Instant) -> io::Result<Asked> {
+    let mut read = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        let count = client.read(&mut chunk)?;
+        read.extend_from_slice(&chunk[..count]);
+        if let Some(asked) = understand(&read) {
+            return Ok(asked);
+        }
+        if count == 0 || read.len() > REQUEST || Instant::now() >= until {
+            return Ok(Asked::Nonsense);
+        }
+    }
+}
+
+/// `None` while the request is not all there.
+fn understand(read: &[u8]) -> Option<Asked> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(read) {
+        Ok(httparse::Status::Partial) => None,
+        Ok(httparse::Status::Complete(_)) => {
+            let path = request.path.unwrap_or("");
+            let path = path.split('?').next().unwrap_or("");
+            Some(match (request.method, path) {
+                (Some("GET"), "/metrics") => Asked::Metrics,
+                (Some("GET"), _) => Asked::Other,
+                _ => Asked::Change,
+            })
+        }
+        Err(_) => Some(Asked::Nonsense),
+    }
+}
+
+#[cfg(test)]
+mod tests;

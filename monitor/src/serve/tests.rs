@@ -1,0 +1,33 @@
+use super::*;
+
+#[test]
+fn requests_are_understood_whole_or_waited_for() {
+    for (text, asked) in [
+        (
+            "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+            Some(Asked::Metrics),
+        ),
+        ("GET /metrics?name=x HTTP/1.0\r\n\r\n", Some(Asked::Metrics)),
+        ("GET / HTTP/1.1\r\n\r\n", Some(Asked::Other)),
+        ("POST /metrics HTTP/1.1\r\n\r\n", Some(Asked::Change)),
+        ("GET /metrics HTTP/1.1\r\nHost:", None),
+        ("", None),
+        ("\u{1}\u{2}\r\n\r\n", Some(Asked::Nonsense)),
+    ] {
+        assert_eq!(understand(text.as_bytes()), asked, "{text:?}");
+    }
+}
+
+#[test]
+fn only_the_loopback_is_listened_on() {
+    assert!(Listener::tcp("127.0.0.1:0".parse().unwrap()).is_ok());
+    let error = Listener::tcp("0.0.0.0:0".parse().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("loopback"), "{error}");
+}
+
+#[test]
+fn many_packs_make_looks_rarer_and_never_too_rare() {
+    assert_eq!(pause(Duration::from_millis(1)), EVERY);
+    assert_eq!(pause(Duration::from_millis(20)), Duration::from_secs(8));
+    assert_eq!(pause(Duration::from_secs(1)), LONGEST);
+}
