@@ -4,7 +4,7 @@
 //! look. One thread looks, every few seconds while somebody asks; scrapes are
 //! answered from what it saw, by a thread each, of which there are few. A
 //! client that is slow, floods or says nonsense costs one of these for
-//! [`PATIENCE`].
+//! two seconds.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
