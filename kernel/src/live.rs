@@ -22,6 +22,7 @@ mod setting;
 mod systemd;
 mod table;
 mod unit;
+mod weight;
 
 pub use apply::{Applied, Change, Missing, apply};
 pub use error::Error;
@@ -30,6 +31,7 @@ pub use setting::{Limit, Means, of_key, of_resources};
 #[cfg(feature = "systemd")]
 pub use systemd::Systemd;
 pub use unit::{Property, Units, Worth};
+pub use weight::Scale;
 
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ pub use nft::{Counter, Family};
 pub use note::Note;
 pub use rate::Rate;
 pub use status::{Direction, Status, read};
-pub use sweep::{Ours, list_ours, remove};
+pub use sweep::{Ours, list_ours, remove, remove_nameless};
 
 /// Whose network.
 #[derive(Clone, Copy, Debug)]
@@ -146,4 +146,18 @@ pub enum Object {
     Ifb(String),
     /// This nf_tables table.
     Table(Family, String),
+}
+
+impl Object {
+    /// Whether its name is the one that this container's, or sandbox's,
+    /// object has.
+    #[must_use]
+    pub fn is_named_for(&self, id: &str) -> bool {
+        let owner = owner::Owner::new(id);
+        owner.is_ok_and(|owner| match self {
+            Object::Qdisc(_) => false,
+            Object::Ifb(name) => *name == owner.link(),
+            Object::Table(_, name) => *name == owner.table(),
+        })
+    }
 }

@@ -14,7 +14,9 @@ use packrank_core::key::Key;
 use packrank_core::record::{Amount, GuaranteeFile};
 use packrank_core::spec::{Device, Object, Resources};
 use packrank_core::value::Value;
-use packrank_kernel::live::{Applied, Error, Limit, Means, Place, apply, of_key, of_resources};
+use packrank_kernel::live::{
+    Applied, Error, Limit, Means, Place, Scale, apply, of_key, of_resources,
+};
 
 const ROOT: &str = "/sys/fs/cgroup";
 const V1: [&str; 6] = ["cpu", "memory", "blkio", "pids", "cpuset", "hugetlb"];
@@ -90,6 +92,7 @@ impl Lab {
             devices: &[],
             guarantee_file: GuaranteeFile::Low,
             page_sizes: &BTreeSet::new(),
+            scale: Scale::Linear,
         };
         let limits = of_key(key, &Value::parse(key, text).unwrap(), means).unwrap();
         self.apply(&limits)
@@ -188,7 +191,7 @@ fn a_specs_limits_are_the_kernels() {
         "unified": {{"memory.high": "483183820"}}}}"#
     );
     let object = Object::parse(&text, "linux.resources").unwrap();
-    let limits = of_resources(&Resources::read(&object).unwrap());
+    let limits = of_resources(&Resources::read(&object).unwrap(), Scale::Linear);
     let applied = lab.apply(&limits).unwrap();
     println!("{applied:#?}");
     let device = format!("{major}:{minor}");
@@ -268,8 +271,8 @@ fn values_that_depend_on_each_other() {
     // An idle cgroup takes no weight, until it is idle no more.
     if Path::new(&lab.folders[0]).join("cpu.idle").exists() {
         lab.apply(&[Limit::Idle(true)]).unwrap();
-        assert!(lab.apply(&[Limit::Shares(2048)]).is_err());
-        lab.apply(&[Limit::Shares(2048), Limit::Idle(false)])
+        assert!(lab.apply(&[Limit::Shares(2048, Scale::Linear)]).is_err());
+        lab.apply(&[Limit::Shares(2048, Scale::Linear), Limit::Idle(false)])
             .unwrap();
     }
     let refused = lab.apply(&[

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use packrank_core::record::Amount;
 use packrank_core::spec::Device;
-use packrank_kernel::live::{Limit, Place, Systemd, Units, apply};
+use packrank_kernel::live::{Limit, Place, Scale, Systemd, Units, apply};
 
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -85,7 +85,7 @@ fn disk() -> Device {
 
 fn limits() -> Vec<Limit> {
     vec![
-        Limit::Shares(512),
+        Limit::Shares(512, Scale::Linear),
         Limit::Quota {
             quota: Amount::At(50_000),
             period: Some(100_000),
@@ -148,7 +148,7 @@ fn what_systemd_was_told_outlives_its_reload() {
     assert_eq!(scope.says("cpu.idle"), "1");
     let back = [
         Limit::Idle(false),
-        Limit::Shares(1024),
+        Limit::Shares(1024, Scale::Linear),
         Limit::Memory(Amount::Unlimited),
     ];
     let applied = apply(&scope.place, &back, Some(&systemd)).unwrap();

@@ -19,11 +19,6 @@ const LEAST_QUOTA: u64 = 1_000;
 /// On version 1, engines take a soft limit of nothing for none.
 const ONE_PAGE: u64 = 4096;
 
-/// runc's conversion of version 1's scale, 2 to 262144, to 1 to 10000.
-pub(super) fn weight(shares: u64) -> u64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
-}
-
 /// The lines that the limits are in this cgroup.
 pub(super) fn lines(limits: &[Limit], place: &Place) -> Result<Vec<Line>, Error> {
     let mut lines = Vec::with_capacity(limits.len());
@@ -47,7 +42,7 @@ fn v2(limit: &Limit, all: &[Limit], place: &Place, lines: &mut Vec<Line>) -> Res
         });
     };
     let text = match limit {
-        Limit::Shares(shares) => weight(*shares).to_string(),
+        Limit::Shares(shares, scale) => scale.weight(*shares).to_string(),
         Limit::Quota { quota, period } => {
             let period = period.map_or_else(|| period_now(place), Ok)?;
             format!("{} {period}", text(*quota, "max"))
@@ -120,7 +115,7 @@ fn v1(limit: &Limit, all: &[Limit], place: &Place, lines: &mut Vec<Line>) -> Res
         });
     };
     let text = match limit {
-        Limit::Shares(shares) => shares.to_string(),
+        Limit::Shares(shares, _) => shares.to_string(),
         Limit::Quota { quota, period } => {
             if let Some(period) = period {
                 push("cpu.cfs_period_us", period.to_string(), form);
@@ -195,7 +190,7 @@ fn plain(limit: &Limit, unlimited: &str) -> String {
         | Limit::Quota { quota: amount, .. }
         | Limit::Throttle(_, _, amount)
         | Limit::HugePages(_, amount) => text(*amount, unlimited),
-        Limit::Shares(n)
+        Limit::Shares(n, _)
         | Limit::Burst(n)
         | Limit::MemoryAndSwap(n)
         | Limit::Guarantee(_, n)

@@ -61,6 +61,14 @@ impl Place {
         self.cgroup.v1(controller).or(more)
     }
 
+    /// Its CPU weight on version 2.
+    #[must_use]
+    pub fn weight(&self) -> Option<u64> {
+        let folder = self.folder("cpu").filter(|_| self.version == Version::V2)?;
+        let text = folder.read_if_there("cpu.weight").ok()??;
+        std::str::from_utf8(&text).ok()?.trim().parse().ok()
+    }
+
     /// The unit of the system's own systemd that owns the cgroup.
     #[must_use]
     pub fn unit(&self) -> Option<&str> {

@@ -10,12 +10,14 @@ use packrank_core::spec::{Device, Resources};
 use packrank_core::value::Value;
 
 use super::error::Error;
+use super::weight::Scale;
 
 /// One limit of a running container, in the kernel's units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Limit {
-    /// CPU weight on version 1's scale.
-    Shares(u64),
+    /// CPU weight on version 1's scale, and the one by which it counts on
+    /// version 2.
+    Shares(u64, Scale),
     /// Microseconds of CPU time per period.
     Quota {
         /// Microseconds.
@@ -66,14 +68,16 @@ pub struct Means<'a> {
     pub guarantee_file: GuaranteeFile,
     /// The host's huge page sizes.
     pub page_sizes: &'a BTreeSet<String>,
+    /// How the container's engine converts shares on version 2.
+    pub scale: Scale,
 }
 
 /// What a rewritten spec restricts. What it leaves open is left as it is.
 #[must_use]
-pub fn of_resources(resources: &Resources) -> Vec<Limit> {
+pub fn of_resources(resources: &Resources, scale: Scale) -> Vec<Limit> {
     let r = resources;
     let mut limits = Vec::new();
-    limits.extend(r.cpu_shares.map(Limit::Shares));
+    limits.extend(r.cpu_shares.map(|shares| Limit::Shares(shares, scale)));
     if r.cpu_quota.is_some() || r.cpu_period.is_some() {
         let quota = r.cpu_quota.map_or(Amount::Unlimited, Amount::At);
         let period = r.cpu_period;
@@ -134,7 +138,7 @@ pub fn of_key(key: Key, value: &Value, means: Means<'_>) -> Result<Vec<Limit>, E
         Ok(devices.map(|d| Limit::Throttle(which, *d, rate)).collect())
     };
     Ok(vec![match (key, value) {
-        (Key::CpuShares, _) => Limit::Shares(number()?),
+        (Key::CpuShares, _) => Limit::Shares(number()?, means.scale),
         (Key::CpuQuota, _) => Limit::Percent(need()?),
         (Key::CpuIdle, Value::Switch(idle)) => Limit::Idle(*idle),
         (Key::CpuAffinity, Value::Cpus(cpus)) => Limit::Cpus(cpus.to_string()),

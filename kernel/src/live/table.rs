@@ -14,7 +14,7 @@ pub(super) type Row = (&'static str, &'static str, &'static str, Form);
 #[rustfmt::skip]
 pub(super) fn files(limit: &Limit) -> Row {
     match limit {
-        Limit::Shares(_) => ("cpu", "cpu.shares", "cpu.weight", Form::Words),
+        Limit::Shares(..) => ("cpu", "cpu.shares", "cpu.weight", Form::Words),
         Limit::Quota { .. } | Limit::Percent(_) => ("cpu", "cpu.cfs_quota_us", "cpu.max", Form::Words),
         Limit::Burst(_) => ("cpu", "cpu.cfs_burst_us", "cpu.max.burst", Form::Words),
         Limit::Idle(_) => ("cpu", "cpu.idle", "cpu.idle", Form::Words),

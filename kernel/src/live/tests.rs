@@ -120,7 +120,7 @@ impl Units for Told {
 
 fn resources(text: &str) -> Vec<Limit> {
     let object = Object::parse(text, "linux.resources").unwrap();
-    of_resources(&Resources::read(&object).unwrap())
+    of_resources(&Resources::read(&object).unwrap(), Scale::Linear)
 }
 
 const SPEC: &str = r#"{
@@ -231,6 +231,7 @@ fn set(tree: &Tree, key: Key, text: &str) -> Result<Vec<String>, Error> {
         devices: &[Device { major: 8, minor: 0 }],
         guarantee_file: GuaranteeFile::Min,
         page_sizes: &sizes,
+        scale: Scale::Curve,
     };
     let limits = of_key(key, &Value::parse(key, text).unwrap(), means)?;
     let applied = apply(&tree.place, &limits, None)?;
@@ -345,18 +346,4 @@ fn a_limit_does_not_fall_below_what_stays_in_use() {
     assert!(error.to_string().ends_with(words), "{error}");
     assert_eq!(tree.says("memory.max"), "max");
     assert_eq!(set(&tree, Key::MemoryLimit, "64Mi").unwrap().len(), 1);
-}
-
-#[test]
-fn runcs_weights() {
-    for (shares, weight) in [
-        (0, 1),
-        (2, 1),
-        (128, 5),
-        (1024, 39),
-        (2048, 79),
-        (262_144, 10_000),
-    ] {
-        assert_eq!(convert::weight(shares), weight);
-    }
 }

@@ -6,7 +6,7 @@
 
 use super::Object;
 use super::error::Error;
-use super::link;
+use super::link::{self, Link};
 use super::nft::{self, Family};
 use super::owner::{self, LINK_PREFIX, Owner, TABLE_PREFIX};
 use super::settle;
@@ -53,6 +53,45 @@ pub fn remove(id: &str) -> Result<Vec<Object>, Error> {
     first_error.map_or(Ok(removed), Err)
 }
 
+/// Deletes an object that [`list_ours`] found without an owner, unless it has
+/// one by now; whether it was there. For whoever knows that no container lives
+/// that it [is named for](Object::is_named_for).
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn remove_nameless(object: &Object) -> Result<bool, Error> {
+    match object {
+        Object::Qdisc(_) => Ok(false),
+        Object::Ifb(name) => {
+            let socket = Socket::route()?;
+            match link::by_name(&socket, name)? {
+                Some(link) if link.alias.is_none() && is_ours(&link) => {
+                    link::delete(&socket, link.index)
+                }
+                _ => Ok(false),
+            }
+        }
+        Object::Table(family, name) => {
+            let Some(socket) = filter_socket()? else {
+                return Ok(false);
+            };
+            match nft::table(&socket, *family, name)? {
+                Some(None) if name.starts_with(TABLE_PREFIX) => {
+                    let done = nft::commit(&socket, vec![nft::delete_table(*family, name)]);
+                    done.map_err(|refusal| refusal.during("delete nf_tables table", name))?;
+                    Ok(true)
+                }
+                _ => Ok(false),
+            }
+        }
+    }
+}
+
+fn is_ours(link: &Link) -> bool {
+    link.kind.as_deref() == Some("ifb") && link.name.starts_with(LINK_PREFIX)
+}
+
 /// Everything of ours on the host, for whoever knows which containers live.
 ///
 /// # Errors
@@ -73,7 +112,7 @@ pub fn list_ours() -> Result<Vec<Ours>, Error> {
         }
     }
     for link in link::all(&Socket::route()?)? {
-        if link.kind.as_deref() == Some("ifb") && link.name.starts_with(LINK_PREFIX) {
+        if is_ours(&link) {
             ours.push(Ours {
                 owner: id_in(link.alias.as_deref()),
                 object: Object::Ifb(link.name),

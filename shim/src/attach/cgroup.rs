@@ -5,13 +5,14 @@
 //! them where systemd owns the cgroup.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use packrank_core::host::Host;
 use packrank_core::key::Key;
 use packrank_core::record::Record;
 use packrank_core::spec::{Device, Object, Resources};
 use packrank_core::value::Value;
-use packrank_kernel::live::{self, Limit, Means, Place, Systemd, Units};
+use packrank_kernel::live::{self, Limit, Means, Place, Scale, Systemd, Units};
 
 use super::{AttachError, chain};
 use crate::planning::Planned;
@@ -28,7 +29,9 @@ pub fn apply(record: &Record, planned: &Planned) -> Result<Vec<String>, AttachEr
     let document = Object::parse(&planned.document, "").map_err(refusal)?;
     let resources = document.object("linux").and_then(|l| l.object("resources"));
     let resources = Resources::read(&resources.map_err(refusal)?).map_err(refusal)?;
-    write(record, &live::of_resources(&resources))
+    let place = place(record)?;
+    let limits = live::of_resources(&resources, scale(record, &place));
+    write(record, &place, &limits)
 }
 
 fn refusal(error: packrank_core::spec::DocumentError) -> AttachError {
@@ -53,6 +56,7 @@ pub fn change(
         })
     };
     let devices: Vec<Device> = record.devices.iter().filter_map(device).collect();
+    let place = place(record)?;
     let value = match value {
         Value::Affinity(affinity) => &Value::Cpus(affinity.resolve(host.cores())),
         other => other,
@@ -61,13 +65,36 @@ pub fn change(
         devices: &devices,
         guarantee_file: record.guarantee_file,
         page_sizes: host.page_sizes(),
+        scale: scale(record, &place),
     };
     let limits = live::of_key(key, value, means).map_err(live_error(record))?;
-    write(record, &limits)
+    write(record, &place, &limits)
 }
 
-fn write(record: &Record, limits: &[Limit]) -> Result<Vec<String>, AttachError> {
-    let place = Place::open(Path::new(ROOT), &record.cgroups).map_err(live_error(record))?;
+fn place(record: &Record) -> Result<Place, AttachError> {
+    Place::open(Path::new(ROOT), &record.cgroups).map_err(live_error(record))
+}
+
+/// The scale of the container's engine: the one by which its present weight
+/// came about, else the one of the engine's version. Only cgroup v2 has two.
+fn scale(record: &Record, place: &Place) -> Scale {
+    let Some(weight) = place.weight() else {
+        return Scale::default();
+    };
+    let shares = record.amount(Key::CpuShares).and_then(|a| a.number());
+    let seen = shares.and_then(|shares| Scale::seen(shares, weight));
+    seen.unwrap_or_else(|| {
+        let answer = Command::new(&record.engine)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        let answer = answer.map(|answer| answer.stdout).unwrap_or_default();
+        Scale::of_version(&String::from_utf8_lossy(&answer))
+    })
+}
+
+fn write(record: &Record, place: &Place, limits: &[Limit]) -> Result<Vec<String>, AttachError> {
     let mut notes = Vec::new();
     let systemd = place.unit().map(|_| Systemd::connect());
     let systemd = systemd.and_then(|connected| {
@@ -75,7 +102,7 @@ fn write(record: &Record, limits: &[Limit]) -> Result<Vec<String>, AttachError> 
         connected.map_err(|e| notes.push(lost(e))).ok()
     });
     let units = systemd.as_ref().map(|s| s as &dyn Units);
-    let applied = live::apply(&place, limits, units).map_err(live_error(record))?;
+    let applied = live::apply(place, limits, units).map_err(live_error(record))?;
     let missing = applied.missing.iter();
     notes.extend(missing.map(|m| format!("the kernel has no {}: left out", m.file)));
     let untold = applied.untold.iter();

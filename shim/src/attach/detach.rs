@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use packrank_core::record::{Packs, Record};
+use packrank_kernel::net::Ours;
 use packrank_kernel::{disk, net};
 
 use super::effects::projects;
@@ -45,7 +46,7 @@ pub fn detach(id: &str, run: &Path) -> Swept {
     let owner = entry.as_ref().and_then(Entry::read);
     match entry.zip(owner) {
         Some((entry, owner)) if owner.id == id || !entry.alive() => {
-            release(&entry, owner, &packs, &mut swept);
+            release(run, &entry, &owner, &mut swept);
         }
         // Another's by now: a namespace's number is given again at once.
         _ => network(id, &mut swept),
@@ -57,30 +58,28 @@ pub fn detach(id: &str, run: &Path) -> Swept {
 
 /// Lets go of a namespace whose owner is gone, unless another container lives
 /// in it.
-fn release(entry: &Entry, owner: Owner, packs: &Packs, swept: &mut Swept) {
+fn release(run: &Path, entry: &Entry, owner: &Owner, swept: &mut Swept) {
     let lives = |record: &Record| entry.used_by(record.pid, record.started);
     let shares = |record: &Record| {
         let shared = record.network.get(register::OWNER);
         shared.and_then(|o| o.as_str()) == Some(&*owner.id)
             && namespace(record).as_deref() == entry.name()
     };
-    let heir = records(packs).find(|record| shares(record) && lives(record));
-    if let Some(heir) = heir {
-        let owner = Owner {
-            pid: heir.pid,
-            started: heir.started,
-            ..owner
-        };
-        let handed = entry
-            .write(&owner)
-            .map(|()| false)
-            .map_err(|e| e.to_string());
-        swept.note(format!("network of {}", owner.id), handed);
-        return;
+    let packs = Packs::under(run);
+    let heir = records(&packs).find(|record| shares(record) && lives(record));
+    let heir = heir.map(|record| Owner {
+        pid: record.pid,
+        started: record.started,
+        ..owner.clone()
+    });
+    let taken = Namespaces::under(run).take(entry, owner, heir.as_ref());
+    let taken = taken.map_err(|e| e.to_string());
+    let ended = heir.is_none() && taken != Ok(false);
+    let taken = taken.map(|taken| taken && heir.is_none());
+    swept.note(format!("network entry of {}", owner.id), taken);
+    if ended {
+        network(&owner.id, swept);
     }
-    let removed = entry.remove().map(|()| true).map_err(|e| e.to_string());
-    swept.note(format!("network entry of {}", owner.id), removed);
-    network(&owner.id, swept);
 }
 
 /// Quotas of containers without a record, and those a lost registry forgot.
@@ -141,24 +140,31 @@ pub fn sweep(run: &Path) -> Swept {
             swept.failed.extend(one.failed);
         }
     }
+    // Before its owner's entry no object comes into being: what is listed
+    // here, and has no living entry after, is nobody's.
+    let ours = net::list_ours().unwrap_or_else(|error| {
+        swept.failed.push(format!("network: {}", chain(&error)));
+        Vec::new()
+    });
     let mut owners = Vec::new();
     for entry in Namespaces::under(run).all() {
         match entry.read() {
             Some(owner) if entry.alive() => owners.push(owner.id),
-            Some(owner) => release(&entry, owner, &packs, &mut swept),
+            Some(owner) => release(run, &entry, &owner, &mut swept),
             None => {
                 let removed = entry.remove().map(|()| true).map_err(|e| e.to_string());
                 swept.note("unreadable network entry".to_owned(), removed);
             }
         }
     }
-    let ours = net::list_ours().unwrap_or_else(|error| {
-        swept.failed.push(format!("network: {}", chain(&error)));
-        Vec::new()
-    });
-    for id in ours.into_iter().filter_map(|object| object.owner) {
-        if !owners.contains(&id) {
-            network(&id, &mut swept);
+    for Ours { object, owner } in ours {
+        match owner {
+            Some(id) if !owners.contains(&id) => network(&id, &mut swept),
+            None if !owners.iter().any(|id| object.is_named_for(id)) => {
+                let removed = net::remove_nameless(&object).map_err(|e| chain(&e));
+                swept.note(format!("{object:?} without an owner"), removed);
+            }
+            _ => {}
         }
     }
     quotas(run, &packs, &mut swept);

@@ -4,12 +4,13 @@
 //! so, once for each namespace: containers that share one (a pod's, or
 //! `--network container:…`) share what its owner got.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use packrank_core::Priority;
 use packrank_core::key::Key;
 use packrank_core::place::Role;
@@ -108,26 +109,19 @@ pub fn shape(
     spec: &Spec<'_>,
     netns: &File,
 ) -> Result<Shaped, AttachError> {
-    let place = Namespaces::under(run).entry(netns)?;
-    let known = place.read();
-    if let Some(owner) = known.filter(|owner| owner.id != own.id || owner.class != own.class) {
-        let same_pod = owner.id == own.id;
-        if place.used_by(owner.pid, owner.started)
-            && (!same_pod || owner.priority() >= own.priority())
-        {
-            let text = format!(
-                "the network is {}'s, shaped for class {}",
-                owner.id, owner.class
-            );
-            let notes = vec![text];
-            return Ok(Shaped {
-                pending: false,
-                shared: Some(owner.id),
-                notes,
-            });
-        }
+    let namespaces = Namespaces::under(run);
+    let place = namespaces.entry(netns)?;
+    if let Some(owner) = namespaces.claim(&place, own)? {
+        let text = format!(
+            "the network is {}'s, shaped for class {}",
+            owner.id, owner.class
+        );
+        return Ok(Shaped {
+            pending: false,
+            shared: Some(owner.id),
+            notes: vec![text],
+        });
     }
-    place.write(own)?;
     let plan = &planned.plan;
     let dscp = match plan.value(Key::NetworkDscp) {
         Some(Value::Dscp(dscp)) => Some(*dscp),
@@ -194,6 +188,62 @@ impl Namespaces {
         }
     }
 
+    /// Held while an entry is judged and then changed, so that nobody else's
+    /// change falls in between. Never held over the kernel's or an engine's work.
+    fn lock(&self) -> Result<Flock<File>, AttachError> {
+        let failed = |source| AttachError::Io {
+            path: self.folder.clone(),
+            source,
+        };
+        let mut make = DirBuilder::new();
+        make.recursive(true).mode(0o700);
+        make.create(&self.folder).map_err(failed)?;
+        let folder = File::open(&self.folder).map_err(failed)?;
+        Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
+    }
+
+    /// Makes the namespace `own`'s, unless it is another's who lives, or the
+    /// same pod's by a class at least as high: then that owner comes back.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn claim(&self, entry: &Entry, own: &Owner) -> Result<Option<Owner>, AttachError> {
+        let _lock = self.lock()?;
+        let other = |owner: &Owner| {
+            let same_pod = owner.id == own.id;
+            (!same_pod || owner.class != own.class)
+                && entry.used_by(owner.pid, owner.started)
+                && (!same_pod || owner.priority() >= own.priority())
+        };
+        if let Some(owner) = entry.read().filter(other) {
+            return Ok(Some(owner));
+        }
+        entry.write(own)?;
+        Ok(None)
+    }
+
+    /// Takes the namespace from `owner` and gives it to `heir`, or to nobody;
+    /// whether it still was `owner`'s.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn take(
+        &self,
+        entry: &Entry,
+        owner: &Owner,
+        heir: Option<&Owner>,
+    ) -> Result<bool, AttachError> {
+        let _lock = self.lock()?;
+        if entry.read().as_ref() != Some(owner) {
+            return Ok(false);
+        }
+        match heir {
+            Some(heir) => entry.write(heir)?,
+            None => entry.remove()?,
+        }
+        Ok(true)
+    }
+
     /// Every entry.
     pub fn all(&self) -> impl Iterator<Item = Entry> + use<> {
         let files = std::fs::read_dir(&self.folder).into_iter().flatten();
@@ -258,5 +308,41 @@ impl Entry {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(id: &str, class: &str) -> Owner {
+        let pid = std::process::id();
+        Owner {
+            id: id.to_owned(),
+            class: class.to_owned(),
+            pid,
+            started: identity::started(pid).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_claimed_once_and_taken_from_its_owner_only() {
+        let run = tempfile::tempdir().unwrap();
+        let namespaces = Namespaces::under(run.path());
+        let netns = File::open("/proc/self/ns/net").unwrap();
+        let entry = namespaces.entry(&netns).unwrap();
+        let (low, high, other) = (owner("a", "low"), owner("a", "high"), owner("b", "high"));
+        assert_eq!(namespaces.claim(&entry, &low).unwrap(), None);
+        assert_eq!(namespaces.claim(&entry, &other).unwrap(), Some(low.clone()));
+        assert_eq!(namespaces.claim(&entry, &high).unwrap(), None);
+        assert_eq!(namespaces.claim(&entry, &low).unwrap(), Some(high.clone()));
+
+        // Who judged the entry before it changed hands takes nothing.
+        assert!(!namespaces.take(&entry, &low, None).unwrap());
+        assert_eq!(entry.read(), Some(high.clone()));
+        assert!(namespaces.take(&entry, &high, Some(&other)).unwrap());
+        assert!(namespaces.take(&entry, &other, None).unwrap());
+        assert_eq!(entry.read(), None);
+        assert_eq!(namespaces.all().count(), 0);
     }
 }

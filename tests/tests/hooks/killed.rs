@@ -86,3 +86,29 @@ fn killed_anywhere_nothing_stays() {
         assert_eq!(world.ours(), Vec::<String>::new());
     });
 }
+
+#[test]
+fn what_was_never_labelled_is_nobodys_unless_its_container_lives() {
+    world("nameless", |world| {
+        let (bundle, id) = (world.bundle("one", |_| {}), id("nameless"));
+        let pid = world.create(&bundle, &id);
+        world.veth("vless", pid);
+        world.call(&["start", &id]);
+        let link = |line: &String| line.starts_with("prk");
+        let links = || -> Vec<String> {
+            let ours = world.ours().into_iter().filter(link);
+            ours.filter_map(|line| line.split(' ').next().map(str::to_owned))
+                .collect()
+        };
+        let own = links();
+        assert_eq!(own.len(), 1, "{own:?}");
+        world.run("ip", &["link", "set", &own[0], "alias", ""]);
+        world.run("ip", &["link", "add", "prk000000000000", "type", "ifb"]);
+        world.run("nft", &["add", "table", "inet", "packrank-000000000000"]);
+        let gc = world.gc();
+        assert!(gc.status.success(), "{gc:?}");
+        assert_eq!(links(), own, "the living one's stays");
+        world.remove(&id);
+        assert_eq!(world.ours(), Vec::<String>::new());
+    });
+}
