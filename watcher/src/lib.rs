@@ -14,6 +14,7 @@ pub mod decide;
 pub mod exporter;
 pub mod journal;
 pub mod launch;
+mod links;
 pub mod observe;
 pub mod protocol;
 pub mod registry;

@@ -9,6 +9,7 @@ mod obey;
 mod poll;
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,7 @@ use crate::above::Ancestors;
 use crate::decide::{Actions, Level, Millis, Node, Observation, Resource, State, decide};
 use crate::exporter::Exporter;
 use crate::journal::Journal;
+use crate::links::Links;
 use crate::observe::NodeReader;
 use crate::registry::Registry;
 use crate::server::Server;
@@ -112,6 +114,16 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
     let (mut exporter, problems) = Exporter::listen(&roots, config.metrics);
     notes.extend(problems);
     watch_exporter(&exporter, &poll);
+    let mut links = match Links::listen() {
+        Ok(links) => Some(links),
+        Err(error) => {
+            notes.push(format!("networks that come later are not shaped: {error}"));
+            None
+        }
+    };
+    if let Some(links) = &links {
+        poll.add_links(links.as_fd()).map_err(io("interfaces"))?;
+    }
     let mut watcher = Watcher {
         ancestors: Ancestors::load(&packs),
         registry: Registry::new(packs),
@@ -155,13 +167,21 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         if exporter.ended() {
             watch_exporter(&exporter, &poll);
         }
+        let links_due = links.as_ref().and_then(Links::pause);
+        let pause = pause.min(links_due.unwrap_or(pause));
         let mut wakes = poll.wait(pause).map_err(io("wait"))?;
         wakes.extend(again.drain(..).map(Wake::Client));
+        if let Some(links) = &mut links {
+            for (id, what) in links.shape(&watcher.registry.packs) {
+                watcher.journal.say(what, Some(&id), wall_clock());
+            }
+        }
         for wake in wakes {
             match wake {
                 Wake::Pressure(level) => trigger = trigger.max(level),
                 Wake::Records => watcher.rescan = true,
                 Wake::Pack => watcher.full_at = None,
+                Wake::Links => links.iter_mut().for_each(Links::hear),
                 Wake::Stop => {
                     watcher
                         .journal

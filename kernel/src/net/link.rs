@@ -69,6 +69,13 @@ impl Link {
     }
 }
 
+impl Link {
+    /// The interface that an announcement says came or changed.
+    pub fn announced(message: &Reply) -> Option<Self> {
+        (message.kind == RTM_NEWLINK).then(|| Self::read(message))?
+    }
+}
+
 /// Every interface of the socket's namespace.
 pub(crate) fn all(socket: &Socket) -> Result<Vec<Link>, Error> {
     let mut message = LinkMessage::default();

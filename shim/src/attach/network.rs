@@ -15,8 +15,8 @@ use packrank_core::Priority;
 use packrank_core::key::Key;
 use packrank_core::place::Role;
 use packrank_core::spec::Spec;
-use packrank_core::value::{Dscp, Value};
-use packrank_kernel::net::{self, Guard, Means, Note, Rate, Shape, Target};
+use packrank_core::value::Value;
+use packrank_kernel::net::{self, Means, Note, Target};
 use serde::{Deserialize, Serialize};
 
 use super::{AttachError, State, identity};
@@ -67,30 +67,6 @@ pub struct Shaped {
     pub notes: Vec<String>,
 }
 
-/// Limits in the kernel's terms, from whatever knows the numbers.
-pub fn limits(number: impl Fn(Key) -> Option<u64>, dscp: Option<Dscp>) -> (Shape, Guard) {
-    let rate = |key| {
-        let bits_per_second = number(key)?;
-        let burst = number(Key::NetworkBurst);
-        Some(Rate {
-            bits_per_second,
-            // Two seconds of rate, as the built-in policy has it.
-            burst_bits: burst.unwrap_or(bits_per_second.saturating_mul(2)),
-        })
-    };
-    let shape = Shape {
-        egress: rate(Key::NetworkEgress),
-        ingress: rate(Key::NetworkIngress),
-    };
-    let guard = Guard {
-        connections: number(Key::NetworkConnections),
-        new_connections: number(Key::NetworkNewConnections),
-        packets: number(Key::NetworkPackets),
-        dscp: dscp.map(|dscp| dscp.0),
-    };
-    (shape, guard)
-}
-
 /// Whether the guard must be out of the container's reach. Whichever of a
 /// pod's containers holds the capability, all share the namespace.
 pub fn net_admin(planned: &Planned, spec: &Spec<'_>) -> bool {
@@ -127,7 +103,7 @@ pub fn shape(
         Some(Value::Dscp(dscp)) => Some(*dscp),
         _ => None,
     };
-    let (shape, guard) = limits(|key| plan.number(key), dscp);
+    let (shape, guard) = net::limits(|key| plan.number(key), dscp);
     let target = Target {
         id: &own.id,
         netns: netns.as_fd(),

@@ -23,15 +23,7 @@ use crate::planning::Planned;
 /// The member of a record's network that says: look again at start.
 pub const PENDING: &str = "pending";
 
-/// The member of a record's network that names its namespace's entry.
-pub const NAMESPACE: &str = "namespace";
-
-/// The member of a record's network that says whether its guard is kept out
-/// of the container's reach.
-pub const NET_ADMIN: &str = "net-admin";
-
-/// The member of a record's network that says whose its network is.
-pub const OWNER: &str = "owner";
+pub use packrank_kernel::net::{NAMESPACE, NET_ADMIN, OWNER};
 
 /// Builds the record.
 pub fn record(

@@ -11,12 +11,12 @@ use packrank_core::host::Host;
 use packrank_core::key::Key;
 use packrank_core::plan::NETWORK_KEYS;
 use packrank_core::record::Record;
-use packrank_core::value::{Dscp, Value};
+use packrank_core::value::Value;
 use packrank_kernel::disk::{self, Usage};
-use packrank_kernel::net::{self, Means, Status, Target};
+use packrank_kernel::net::{self, Status};
 
 use super::effects::projects;
-use super::network::{self, Namespaces};
+use super::network::Namespaces;
 use super::{AttachError, identity, register};
 
 /// Whether the record's process still runs.
@@ -84,34 +84,10 @@ fn change_network(
     };
     let netns = namespace(record)?
         .ok_or_else(|| gone("uses the host's network, which is never touched"))?;
-    let number = |k: Key| match k == key {
-        true => value.number(),
-        false => record.amount(k)?.number(),
-    };
-    let dscp = match value {
-        Value::Dscp(dscp) => Some(*dscp),
-        _ => written_dscp(record),
-    };
-    let (shape, guard) = network::limits(number, dscp);
     let id = owner(record, &netns, run)?;
-    let target = Target {
-        id: &id,
-        netns: netns.as_fd(),
-        net_admin: record.network.get(register::NET_ADMIN) == Some(&true.into()),
-    };
-    let applied = net::apply(&target, &shape, &guard, &Means::default());
+    let applied = net::apply_record(record, &id, netns.as_fd(), Some((key, value)));
     let applied = applied.map_err(|source| AttachError::Network { id, source })?;
     Ok(applied.notes.iter().map(ToString::to_string).collect())
-}
-
-fn written_dscp(record: &Record) -> Option<Dscp> {
-    let name = Key::NetworkDscp.name();
-    let mut figures = record.pinned.iter().chain(record.settings.iter());
-    let (_, text) = figures.find(|(key, _)| *key == name)?;
-    match Value::parse(Key::NetworkDscp, text.as_str()?) {
-        Ok(Value::Dscp(dscp)) => Some(dscp),
-        _ => None,
-    }
 }
 
 /// Changes a setting of the running container in place, wherever it lives.

@@ -4,6 +4,7 @@
 //! and that it has nothing of ours after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod connected;
 mod input;
 mod killed;
 mod life;

@@ -33,6 +33,8 @@ pub enum Wake {
     Listener,
     /// Somebody wants metrics.
     Scrape,
+    /// Interfaces came or changed.
+    Links,
     /// A client is ready.
     Client(i32),
 }
@@ -43,7 +45,8 @@ const PACKS: u64 = 2 << 32;
 const STOP: u64 = 3 << 32;
 const LISTENER: u64 = 4 << 32;
 const SCRAPE: u64 = 5 << 32;
-const TRIGGERS: u64 = 6 << 32;
+const LINKS: u64 = 6 << 32;
+const TRIGGERS: u64 = 7 << 32;
 
 /// Everything that is polled.
 pub struct Poll {
@@ -121,6 +124,12 @@ impl Poll {
             .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?)
     }
 
+    pub fn add_links(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(self
+            .epoll
+            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, LINKS))?)
+    }
+
     /// Wakes once: from then on it is somebody else's, until it is added again.
     pub fn add_scrape(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let once = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
@@ -186,6 +195,7 @@ impl Poll {
             }
             LISTENER => Wake::Listener,
             SCRAPE => Wake::Scrape,
+            LINKS => Wake::Links,
             client if client < RECORDS => Wake::Client(i32::try_from(client).unwrap_or(-1)),
             trigger => {
                 let at = usize::try_from(trigger - TRIGGERS).unwrap_or(usize::MAX);
