@@ -7,13 +7,16 @@
 #![forbid(unsafe_code)]
 
 mod doctor;
+mod events;
 mod explain;
 mod gc;
 mod metrics;
+mod pause;
 mod policy;
 mod set;
 mod status;
 mod terminal;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,10 @@ enum Verb {
     Set(set::Args),
     Gc(gc::Args),
     Metrics(metrics::Args),
+    Watch(watch::Args),
+    Events(events::Args),
+    Pause(pause::Args),
+    Resume(pause::Args),
 }
 
 /// Who reads the answer.
@@ -56,5 +63,9 @@ fn main() -> ExitCode {
         Verb::Set(args) => set::run(&args),
         Verb::Gc(args) => gc::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
+        Verb::Watch(args) => watch::run(&args),
+        Verb::Events(args) => events::run(&args),
+        Verb::Pause(args) => pause::run(&args, true),
+        Verb::Resume(args) => pause::run(&args, false),
     }
 }

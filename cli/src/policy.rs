@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use packrank_core::policy::{BUILT_IN, LoadError, Policy};
 use packrank_shim::planning;
+use packrank_watcher::Config;
 
 use crate::terminal;
 
@@ -51,7 +52,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Verb::Show { policy, .. } => answer(planning::policy(policy.as_deref()), effective::write),
         Verb::Check { file } => {
             let name = file.display().to_string();
-            answer(load(file), |out, policy| check::write(out, &name, policy))
+            let policy = load(file);
+            if let Ok(policy) = &policy
+                && let Err(error) = Config::from_texts(policy.watch_texts())
+            {
+                return terminal::fail(&error);
+            }
+            answer(policy, |out, policy| check::write(out, &name, policy))
         }
     }
 }

@@ -4,7 +4,7 @@
 //! for one, every setting in force and what its network and disk counted.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use packrank_core::key::Key;
@@ -15,6 +15,9 @@ use packrank_shim::attach::RUN_FOLDER;
 use packrank_shim::attach::running;
 
 use crate::terminal::plain;
+
+mod watched;
+use watched::Watched;
 
 /// Show the packs of this node, or one in full.
 #[derive(Debug, clap::Args)]
@@ -29,7 +32,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let packs = Packs::under(&args.run);
     let shown = match &args.id {
-        None => list(&packs),
+        None => list(&packs, &args.run),
         Some(id) => match find(&packs, id) {
             Ok(record) => one(&record, args).map_err(|e| e.to_string()),
             Err(error) => Err(error),
@@ -59,7 +62,7 @@ pub(crate) fn find(packs: &Packs, id: &str) -> Result<Record, String> {
     }
 }
 
-fn list(packs: &Packs) -> Result<(), String> {
+fn list(packs: &Packs, run: &Path) -> Result<(), String> {
     let mut records = Vec::new();
     for (path, record) in packs.all().map_err(|e| e.to_string())? {
         match record {
@@ -72,6 +75,8 @@ fn list(packs: &Packs) -> Result<(), String> {
         println!("no ranked container runs here");
         return Ok(());
     }
+    let watcher = Watched::ask(run);
+    println!("{}", watcher.head());
     println!("{:<10} {:<14} {:>8}  name", "class", "id", "pid");
     for record in records {
         let state = if running::alive(&record) {
@@ -86,6 +91,12 @@ fn list(packs: &Packs) -> Result<(), String> {
             record.pid,
             plain(&record.title())
         );
+        if let Some(done) = watcher.done_to(&record.id) {
+            println!("{:<10} {done}", "");
+        }
+    }
+    for line in watcher.incomparable() {
+        println!("{line}");
     }
     Ok(())
 }
@@ -111,6 +122,9 @@ fn one(record: &Record, args: &Args) -> io::Result<()> {
             ""
         };
         writeln!(out, "  {:<26}{}{mark}", key.name(), value.show(key))?;
+    }
+    if let Some(done) = Watched::ask(&args.run).done_to(&record.id) {
+        writeln!(out, "  watcher: {done}")?;
     }
     match running::network(record, &args.run) {
         Ok(None) => writeln!(out, "  network: the host's own")?,

@@ -121,8 +121,8 @@ pub struct Policy {
     classes: [Class; 5],
     grants: Vec<Grant>,
     limits: Vec<NamespaceLimits>,
-    /// The texts that hold a `[watch]` table, earliest first.
-    watch: Vec<Arc<str>>,
+    /// The files that hold a `[watch]` table, earliest first: name and text.
+    watch: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Policy {
@@ -209,8 +209,8 @@ impl Policy {
         self.limits.iter().find(|limits| limits.matches(namespace))
     }
 
-    /// The texts that hold a `[watch]` table, earliest first.
-    pub fn watch_texts(&self) -> impl Iterator<Item = &str> {
-        self.watch.iter().map(|text| &**text)
+    /// The files that hold a `[watch]` table, earliest first: name and text.
+    pub fn watch_texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.watch.iter().map(|(file, text)| (&**file, &**text))
     }
 }

@@ -1,12 +1,25 @@
 //! `poststart`: the container was started.
 //!
-//! In: the container's state. Out: nothing: its record stands since
-//! createRuntime, and whoever watches the records' folder has seen it.
+//! In: the container's state. Out: somebody watches, who was started when the
+//! record was written and may have died since. No reason to stop a container.
+
+use packrank_core::record::Packs;
+use packrank_shim::attach::{chain, watcher};
 
 use crate::{HookError, Options, input};
 
-pub fn run(_: &Options) -> Result<(), HookError> {
-    // Engines wait until their end of the pipe is read.
-    input::state()?;
+pub fn run(options: &Options) -> Result<(), HookError> {
+    let state = input::state()?;
+    if Packs::under(&options.run).read(&state.id).is_err() {
+        // Not ranked, or nothing to be watched by.
+        return Ok(());
+    }
+    if let Err(error) = watcher::ensure(&options.run, options.policy.as_deref()) {
+        let error = chain(&error);
+        eprintln!(
+            "packrank-hook: container {:?}: nobody watches: {error}",
+            state.id
+        );
+    }
     Ok(())
 }

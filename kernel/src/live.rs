@@ -29,7 +29,7 @@ pub use error::Error;
 pub use place::Place;
 pub use setting::{Limit, Means, of_key, of_resources};
 #[cfg(feature = "systemd")]
-pub use systemd::Systemd;
+pub use systemd::{Service, Systemd};
 pub use unit::{Property, Units, Worth};
 pub use weight::Scale;
 

@@ -6,6 +6,7 @@
 //! `/proc`, which the kernel ties to the process and not to its number: once
 //! it has ended, nothing written there reaches another one.
 
+mod detach;
 mod error;
 mod io_priority;
 mod oom;
@@ -20,6 +21,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
+pub use detach::detach;
 pub use error::Error;
 pub use io_priority::{IoClass, ThreadChange};
 pub use rlimit::{Limit, Resource};

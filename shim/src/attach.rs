@@ -12,6 +12,7 @@ mod identity;
 mod network;
 mod register;
 pub mod running;
+pub mod watcher;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,8 @@ pub enum AttachError {
 }
 
 /// An error and its causes, in one sentence.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -125,13 +127,13 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// When the container is refused, or what the host can do fails.
 pub fn attach(
     state: &State,
-    policy: Option<&Path>,
+    policy_file: Option<&Path>,
     run: &Path,
 ) -> Result<Option<Vec<String>>, AttachError> {
     let bundle = Bundle::open(&state.bundle, None)?;
     let document = bundle.read()?;
     let spec = Spec::parse(&document)?;
-    let policy = planning::policy(policy)?;
+    let policy = planning::policy(policy_file)?;
     let path = bundle.path();
     let planned = planning::ranked(&spec, path, None, &policy, Roots::own(), None)?;
     let Some(planned) = planned else {
@@ -157,8 +159,13 @@ pub fn attach(
         &pack,
         net_admin,
     );
-    if let Err(error) = register::write(run, &record) {
-        notes.push(format!("no record, so no watching: {error}"));
+    match register::write(run, &record) {
+        Err(error) => notes.push(format!("no record, so no watching: {error}")),
+        Ok(()) => {
+            if let Err(error) = watcher::ensure(run, policy_file) {
+                notes.push(format!("nobody watches: {}", chain(&error)));
+            }
+        }
     }
     if let Some(netns) = &netns {
         let shaped = network::shape(run, state, &pack, &planned, &spec, netns)?;

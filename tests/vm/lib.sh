@@ -19,6 +19,7 @@
 #   at_exit COMMAND…         cleaning up, last first
 #   fail REASON · skip REASON · note TEXT
 #   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
+#   watched                  from now on a ranked container has a watcher started
 #   scratch FILESYSTEM OPTIONS    a fresh file system on the scratch disk, mounted at /scratch
 #
 # `expect` goes on after a difference and fails the case at its end, so that one run shows all.
@@ -277,6 +278,12 @@ containerd_up() {
     rm -r "$folder"
   fi
   ctr images list --quiet | grep -qx "$image" || ctr images import "$tar" >/dev/null
+}
+
+watched() {
+  systemctl unmask --quiet --runtime packrank-watcher.service
+  at_exit systemctl mask --quiet --runtime packrank-watcher.service
+  at_exit eval 'systemctl stop packrank-watcher.service 2>/dev/null || true'
 }
 
 scratch() {

@@ -11,6 +11,7 @@ use packrank_kernel::cgroup::{Cgroup, CgroupError, Mounts};
 
 use crate::above::Ancestors;
 use crate::decide::{Action, Deed, Outcome, State};
+use crate::event::why_text;
 use crate::registry::{Kept, Registry};
 
 /// Writes down what is about to be done. A failure is told and does not stop
@@ -81,7 +82,7 @@ fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Result<(), Cgroup
         Deed::Freeze => kept.cgroup.freeze(),
         Deed::Thaw => kept.cgroup.thaw(),
         Deed::Kill => {
-            kept.deeds.killed = Some(format!("{:?}", action.why));
+            kept.deeds.killed = Some(why_text(action.why));
             // Best effort: that it cannot be written does not save the pack.
             let _ = packs.write_deeds(&kept.deeds);
             kept.cgroup.kill()

@@ -1,46 +1,26 @@
-//! What was done to whom, and why.
+//! The last events, and how many of each kind there were.
 //!
 //! In: decisions as they are carried out. Out: the last few hundred, for
-//! `packrank events`, and a line each where somebody watches.
+//! `packrank events`; counts since the start, for metrics; and a line each
+//! where somebody watches.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::Serialize;
+use packrank_core::Priority;
+use serde_json::{Value as Json, json};
 
 use crate::decide::{Action, Outcome};
+use crate::event::{Event, What, name};
 
 /// Events kept: an hour of a busy node.
 const KEPT: usize = 512;
-
-/// One event.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Event {
-    /// Grows by one with each.
-    pub number: u64,
-    /// Milliseconds since the epoch.
-    pub at: u64,
-    /// The container's id; absent for the node.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Its class.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub class: Option<&'static str>,
-    /// What was done.
-    pub what: String,
-    /// Why.
-    pub why: String,
-    /// What came of it.
-    pub outcome: String,
-    /// Decided and recorded only.
-    pub audit: bool,
-}
 
 /// The last events.
 #[derive(Debug)]
 pub struct Journal {
     events: VecDeque<Event>,
+    counts: BTreeMap<(&'static str, Option<&'static str>), u64>,
     next: u64,
     print: bool,
 }
@@ -51,57 +31,44 @@ impl Journal {
     pub fn new(print: bool) -> Journal {
         Journal {
             events: VecDeque::with_capacity(KEPT),
+            counts: BTreeMap::new(),
             next: 1,
             print,
         }
     }
 
-    /// Takes one in.
+    /// Takes a decision in, with whom it was about.
     pub fn add(
         &mut self,
         action: &Action,
         outcome: Outcome,
-        of: Option<(Arc<str>, &'static str)>,
+        of: Option<(Arc<str>, Priority)>,
         at: u64,
     ) {
         let (id, class) = of.unzip();
-        let event = Event {
-            number: self.next,
-            at,
-            id: id.map(|id| id.to_string()),
-            class,
-            what: format!("{:?}", action.deed),
-            why: format!("{:?}", action.why),
-            outcome: format!("{outcome:?}"),
-            audit: action.audit,
-        };
-        self.note(event);
+        let class = class.map(Priority::name);
+        if outcome != Outcome::Refused && !action.audit {
+            *self.counts.entry((name(&action.deed), class)).or_default() += 1;
+        }
+        self.note(at, id, class, What::Did(*action, outcome));
     }
 
     /// Something that is no decision: a start, a record set aside.
     pub fn say(&mut self, what: String, id: Option<&str>, at: u64) {
+        self.note(at, id.map(Arc::from), None, What::Remark(what.into()));
+    }
+
+    fn note(&mut self, at: u64, id: Option<Arc<str>>, class: Option<&'static str>, what: What) {
         let event = Event {
             number: self.next,
             at,
-            id: id.map(str::to_owned),
-            class: None,
+            id,
+            class,
             what,
-            why: String::new(),
-            outcome: String::new(),
-            audit: false,
         };
-        self.note(event);
-    }
-
-    fn note(&mut self, event: Event) {
         if self.print {
             let id = event.id.as_deref().unwrap_or("node");
-            let audit = if event.audit { " (audit)" } else { "" };
-            let class = event.class.unwrap_or("-");
-            let Event {
-                what, why, outcome, ..
-            } = &event;
-            println!("{id} {class}: {what} {why} {outcome}{audit}");
+            println!("{id} {}: {}", class.unwrap_or("-"), event.text());
         }
         self.next += 1;
         if self.events.len() == KEPT {
@@ -112,8 +79,39 @@ impl Journal {
 
     /// Those after the one with this number.
     pub fn after(&self, number: u64) -> impl Iterator<Item = &Event> {
-        self.events
+        let events = self.events.iter();
+        events.filter(move |event| event.number > number)
+    }
+
+    /// The number that the next one will have.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many deeds of each kind were done to each class since the start.
+    #[must_use]
+    pub fn counts(&self) -> Json {
+        let rows = self
+            .counts
             .iter()
-            .filter(move |event| event.number > number)
+            .map(|((deed, class), count)| json!({ "deed": deed, "class": class, "count": count }));
+        rows.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first_and_numbers_go_on() {
+        let mut journal = Journal::new(false);
+        for n in 0..1_000 {
+            journal.say(format!("{n}"), None, n);
+        }
+        let events: Vec<&Event> = journal.after(0).collect();
+        assert_eq!((events.len(), events[0].number), (KEPT, 489));
+        assert_eq!((journal.next(), journal.after(998).count()), (1_001, 2));
     }
 }

@@ -9,11 +9,12 @@
 
 pub mod above;
 pub mod act;
+pub mod client;
 pub mod config;
 pub mod decide;
+pub mod event;
 pub mod exporter;
 pub mod journal;
-pub mod launch;
 mod links;
 pub mod observe;
 pub mod protocol;

@@ -3,7 +3,8 @@
 //! In: `{"verb":"status"}`, `{"verb":"node"}`, `{"verb":"events","after":17}`,
 //! `{"verb":"set","id":"web","key":"cpu.quota","value":150}` (no value: the
 //! pin goes), `{"verb":"pause","on":true}`. Out: a [`Request`], or what is
-//! wrong with the line. Answers are objects; a refusal has `error`.
+//! wrong with the line. Answers are objects; a refusal has `error`. README.md
+//! of this crate lists their members: programs rely on them.
 
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, Figures};

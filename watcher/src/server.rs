@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::geteuid;
@@ -37,8 +37,16 @@ struct Client {
 /// The listening socket and who is connected.
 #[derive(Debug)]
 pub struct Server {
+    path: PathBuf,
     listener: UnixListener,
     clients: BTreeMap<i32, Client>,
+}
+
+impl Drop for Server {
+    /// Nobody shall find a socket that nobody listens at.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Server {
@@ -57,6 +65,7 @@ impl Server {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Server {
+            path: path.to_owned(),
             listener,
             clients: BTreeMap::new(),
         })

@@ -7,7 +7,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -33,11 +35,29 @@ pub enum LockError {
     },
 }
 
-/// Takes the lock, without waiting.
+/// How long one that holds the lock and does not listen is waited for: it is
+/// starting, or ending.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes the lock, from one that is just ending if need be.
 ///
 /// # Errors
-/// When another watcher has it, or the system refuses.
+/// When another watcher has it and listens, or the system refuses.
 pub fn lock(roots: &Roots) -> Result<Flock<File>, LockError> {
+    let begin = Instant::now();
+    loop {
+        match try_lock(roots) {
+            Err(LockError::Taken)
+                if begin.elapsed() < PATIENCE && UnixStream::connect(roots.socket()).is_err() =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn try_lock(roots: &Roots) -> Result<Flock<File>, LockError> {
     let path = roots.lock();
     let io = |source: io::Error| LockError::Io {
         path: path.clone(),
@@ -71,7 +91,7 @@ pub fn settle(roots: &Roots, mounts: &Mounts) -> Vec<String> {
             notes.push(format!("{what}: {error}"));
         }
     };
-    note("its own cgroup", own_cgroup(mounts));
+    note("its own cgroup", own_cgroup(roots, mounts));
     note("oom_score_adj", oom_score(&roots.proc));
     note("open files", open_files());
     let all = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE;
@@ -108,10 +128,16 @@ pub fn leave(mounts: &Mounts) {
 /// The hierarchies it has a cgroup in.
 const OWN: [&str; 3] = [UNIFIED, "memory", "cpu"];
 
-/// Under systemd its unit is its cgroup, with the unit's guarantee. Elsewhere
-/// it makes one beside the packs'.
-fn own_cgroup(mounts: &Mounts) -> io::Result<()> {
-    if Path::new("/run/systemd/system").is_dir() {
+/// Under systemd its unit is its cgroup, with the unit's guarantee.
+#[must_use]
+pub fn has_unit(proc: &Path) -> bool {
+    let own = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
+    own.contains("/packrank-watcher.service")
+}
+
+/// Where it has no unit it makes a cgroup beside the packs'.
+fn own_cgroup(roots: &Roots, mounts: &Mounts) -> io::Result<()> {
+    if has_unit(&roots.proc) {
         return Ok(());
     }
     let pid = std::process::id().to_string();

@@ -26,9 +26,10 @@ pub fn tell(state: &State, registry: &Registry, notes: &[String]) -> Json {
 /// The node as a whole: what is quick to tell, whatever runs.
 #[must_use]
 pub fn node(state: &State, registry: &Registry, notes: &[String]) -> Json {
-    let level = |resource| format!("{:?}", state.level(resource)).to_lowercase();
+    let level = |resource| state.level(resource).name();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
         "paused": state.paused(),
         "pressure": {
             "memory": level(Resource::Memory),

@@ -10,7 +10,6 @@ mod poll;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use packrank_core::Priority;
@@ -156,8 +155,16 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         watcher.look(trigger, &mut poll);
         trigger = Level::None;
         if watcher.ended() {
-            watcher.leave(manner);
-            return Ok(());
+            // Whoever registered before this and found us listening is seen by
+            // a last look; whoever registers after it finds nobody.
+            drop(server);
+            watcher.scan(watcher.now(), &mut poll);
+            if watcher.registry.count() == 0 {
+                watcher.leave(manner);
+                return Ok(());
+            }
+            server = Server::listen(&watcher.roots.socket()).map_err(io("socket"))?;
+            poll.add_listener(server.listener()).map_err(io("socket"))?;
         }
         let pause = match again.is_empty() {
             true if poll.has_triggers() => watcher.pause(),
@@ -186,6 +193,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
                     watcher
                         .journal
                         .say("asked to stop".to_owned(), None, wall_clock());
+                    watcher.leave(manner);
                     return Ok(());
                 }
                 Wake::Scrape => {
@@ -231,7 +239,7 @@ impl Watcher {
     }
 
     fn leave(&self, manner: Manner) {
-        if !manner.guest && !Path::new("/run/systemd/system").is_dir() {
+        if !manner.guest && !stand::has_unit(&self.roots.proc) {
             stand::leave(&self.mounts);
         }
     }
@@ -350,7 +358,7 @@ impl Watcher {
             );
             self.state.answer(&action, outcome, now);
             let pack = action.slot.and_then(|slot| self.registry.pack(slot));
-            let of = pack.map(|kept| (kept.id.clone(), kept.class.name()));
+            let of = pack.map(|kept| (kept.id.clone(), kept.class));
             self.journal.add(&action, outcome, of, wall_clock());
         }
         save(self);

@@ -3,6 +3,44 @@
 use crate::run::{file, folder, packrank, packrank_with};
 
 #[test]
+fn the_watchers_table_is_checked_with_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    let name = file.to_str().unwrap();
+    for (text, says) in [
+        ("[watch]\nhold = 40\n", None),
+        (
+            "mode = \"audit\"\n[watch.ladder]\nkil = 1\n",
+            Some(":3: kil: unknown field `kil`"),
+        ),
+        (
+            "[watch]\nmemory.used = [90, 80, 92, 97]\n",
+            Some(":2: watch.memory.used: its four levels must rise"),
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let seen = packrank(&["policy", "check", name]);
+        match says {
+            None => drop(seen.ok()),
+            Some(says) => {
+                let refusal = seen.refused();
+                assert!(refusal.starts_with(&format!("{name}{says}")), "{refusal}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_watcher_its_verbs_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().to_str().unwrap();
+    for verb in ["events", "pause", "resume"] {
+        let said = packrank(&[verb, "--run", run]).refused();
+        assert!(said.starts_with("no watcher runs on this node"), "{said}");
+    }
+}
+
+#[test]
 fn show_prints_the_built_in_file() {
     let shown = packrank(&["policy", "show"]).ok();
     assert_eq!(shown, packrank_core::policy::BUILT_IN);

@@ -78,7 +78,8 @@ impl Reader<'_> {
                 "limits" => limits = self.each(item, "limits", |t, at| self.limits(t, at))?,
                 "watch" => {
                     self.table(item, "watch")?;
-                    policy.watch.push(self.text.into());
+                    let file = self.file.to_string().into();
+                    policy.watch.push((file, self.text.into()));
                 }
                 other => {
                     let known = "mode, strict, default-class, engine, class, ceiling, floor, grant, limits, watch";

@@ -35,6 +35,14 @@ pub enum Error {
         /// Its value as people read it.
         value: String,
     },
+    /// systemd does not start a unit.
+    #[error("systemd does not start {unit}: {problem}")]
+    Start {
+        /// The unit.
+        unit: String,
+        /// What it, or the bus to it, said.
+        problem: String,
+    },
     /// systemd owns the cgroup and does not take the values.
     #[error("systemd does not take the limits of {unit}: {problem}")]
     Systemd {

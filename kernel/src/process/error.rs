@@ -52,6 +52,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A program could not be started.
+    #[error("cannot start {}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The errno.
+        #[source]
+        source: io::Error,
+    },
     /// A file of the process could not be read.
     #[error("cannot read {}", path.display())]
     Unreadable {

@@ -10,4 +10,5 @@ mod killed;
 mod life;
 mod pod;
 mod precreate;
+mod watching;
 mod world;

@@ -6,8 +6,10 @@
 //! leaves there goes with them.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -23,7 +25,13 @@ const RUNC: [&str; 2] = ["/usr/sbin/runc", "/usr/bin/runc"];
 pub struct World {
     folder: tempfile::TempDir,
     runc: PathBuf,
+    /// Stands where a watcher would listen, so that none is started: what the
+    /// tests read back is not to follow this machine's load.
+    watched: Mutex<Option<UnixListener>>,
 }
+
+/// Where a watcher listens.
+pub const SOCKET: &str = "/run/packrank/watcher.sock";
 
 /// Runs `test` in a world, unless it cannot be had here.
 pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
@@ -55,7 +63,12 @@ pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
             .prefix("packrank-")
             .tempdir_in("/var/tmp")
             .unwrap();
-        let world = World { folder, runc };
+        let watched = Mutex::new(Some(UnixListener::bind(SOCKET).unwrap()));
+        let world = World {
+            folder,
+            runc,
+            watched,
+        };
         world.run("ip", &["link", "set", "lo", "up"]);
         test(&world);
     };
@@ -73,6 +86,12 @@ pub fn id(name: &str) -> String {
 }
 
 impl World {
+    /// From now on nobody watches, and whoever registers starts a watcher.
+    pub fn unwatched(&self) {
+        *self.watched.lock().unwrap() = None;
+        fs::remove_file(SOCKET).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

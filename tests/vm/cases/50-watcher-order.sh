@@ -54,7 +54,7 @@ sleep 10
 cat "$WORK/said"
 free -m
 for class in critical normal; do alive "$class" || fail "$class died"; done
-grep -q 'scavenger scavenger: Kill' "$WORK/said" || fail "not by the watcher"
+grep -q 'scavenger scavenger: kill' "$WORK/said" || fail "not by the watcher"
 expect_is "the kernel's own kills" "$(awk '/^oom_kill /{print $2}' "$top/memory.events")" 0
 echo 1 >"$top/critical/cgroup.kill"
 wait_for 30 grep -qx 0 "$top/memory.min" || fail "the parent keeps $(cat "$top/memory.min")"

@@ -18,6 +18,18 @@ pub enum Resource {
     Io,
 }
 
+impl Resource {
+    /// As events and metrics name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Resource::Memory => "memory",
+            Resource::Cpu => "cpu",
+            Resource::Io => "io",
+        }
+    }
+}
+
 /// How hard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -32,6 +44,20 @@ pub enum Level {
     High,
     /// Save the highest.
     Critical,
+}
+
+impl Level {
+    /// As events and metrics name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::None => "none",
+            Level::Low => "low",
+            Level::Medium => "medium",
+            Level::High => "high",
+            Level::Critical => "critical",
+        }
+    }
 }
 
 const STEPS: [Level; 4] = [Level::Low, Level::Medium, Level::High, Level::Critical];

@@ -6,17 +6,20 @@ use packrank_core::record::Record;
 use serde_json::{Value as Json, json};
 
 use super::{Watcher, wall_clock};
+use crate::decide::State;
+use crate::event::Event;
 use crate::protocol::{self, Request};
+use crate::registry::Registry;
 use crate::status;
 
 impl Watcher {
     pub(super) fn obey(&mut self, request: Request) -> Result<Json, String> {
         match request {
-            Request::Status {} => Ok(status::tell(&self.state, &self.registry, &self.notes)),
-            Request::Node {} => Ok(status::node(&self.state, &self.registry, &self.notes)),
+            Request::Status {} => Ok(self.counted(status::tell)),
+            Request::Node {} => Ok(self.counted(status::node)),
             Request::Events { after } => {
-                let events: Vec<_> = self.journal.after(after).collect();
-                Ok(json!({ "events": events }))
+                let events: Vec<&Event> = self.journal.after(after).collect();
+                Ok(json!({ "events": events, "next": self.journal.next() }))
             }
             Request::Pause { on } => {
                 self.state.pause(on);
@@ -26,6 +29,12 @@ impl Watcher {
             }
             Request::Set { id, key, value } => self.set(&id, &key, value),
         }
+    }
+
+    fn counted(&self, tell: impl Fn(&State, &Registry, &[String]) -> Json) -> Json {
+        let mut told = tell(&self.state, &self.registry, &self.notes);
+        told["deeds"] = self.journal.counts();
+        told
     }
 
     /// Pins a value within the ceiling, or releases it.

@@ -1,0 +1,57 @@
+# The first ranked container has systemd start one watcher, in a cgroup of its own whose guarantee
+# holds; killed, it is back and finds every pack; a critical container's guarantee reaches docker's
+# parent slice, through a daemon-reload, and is taken back with the container.
+# needs: packrank packrank-runtime packrank-hook packrank-watcher
+# timeout: 240
+
+for program in packrank-runtime packrank-hook; do
+  ln -sf "$(command -v $program)" /usr/local/bin/$program
+done
+mkdir -p /etc/docker
+cp "$LAB/examples/docker/daemon.json" /etc/docker/daemon.json
+at_exit rm -f /etc/docker/daemon.json
+systemctl stop docker.socket docker 2>/dev/null || true
+docker_up
+watched
+packrank gc >/dev/null
+unit=packrank-watcher.service
+own=/sys/fs/cgroup/$unit
+
+# docker.service itself, and its containers under a slice without any guarantee of its own.
+start() { # NAME CLASS
+  docker run -d --name "$(_id "$1")" --runtime packrank --cgroup-parent lab-docker.slice --network none \
+    --annotation "packrank.io/priority=$2" "$image" sleep 1000 >/dev/null
+  at_exit eval "docker rm -f $(_id "$1") >/dev/null 2>&1 || true"
+}
+away() { docker rm -f "$(_id "$1")" >/dev/null; }
+knows() { [[ $(packrank status | grep -cE ' [0-9]+  ') == "$1" ]]; }
+main() { systemctl show -p MainPID --value $unit; }
+listens() { packrank status | grep -q '^pressure: memory'; }
+parent=/sys/fs/cgroup/lab.slice/lab-docker.slice
+
+start low low
+wait_for 60 listens || { journalctl -u $unit -n 20 --no-pager; fail 'no watcher came'; }
+pid=$(main)
+expect "$own/cgroup.procs" "$pid"
+expect "$own/memory.min" 16777216
+expect "/proc/$pid/oom_score_adj" -999
+expect_is 'watchers' "$(pgrep -xc packrank-watche)" 1
+
+start critical critical
+wait_for 30 knows 2 || fail "it does not know both: $(packrank status)"
+expect_is 'the same one' "$(main)" "$pid"
+# 2 GiB are guaranteed; the parent had nothing.
+wait_for 30 grep -qx 2147483648 "$parent/memory.min" \
+  || { packrank events; fail "the parent has $(cat $parent/memory.min)"; }
+systemctl daemon-reload
+expect "$parent/memory.min" 2147483648
+
+kill -9 "$pid"
+wait_for 60 listens || fail 'it did not come back'
+[[ $(main) != "$pid" ]] || fail 'the process is the same'
+wait_for 30 knows 2 || fail "it does not find both: $(packrank status)"
+packrank events | tail -n 5
+
+away critical
+wait_for 60 grep -qx 0 "$parent/memory.min" || { packrank events; fail "the parent keeps $(cat $parent/memory.min)"; }
+away low
