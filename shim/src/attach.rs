@@ -25,6 +25,7 @@ use packrank_kernel::{disk, live, net};
 use serde::Deserialize;
 
 pub use detach::{Swept, detach, sweep};
+pub use identity::cgroups;
 
 use crate::bundle::{Bundle, BundleError};
 use crate::command::Command;
@@ -44,6 +45,10 @@ pub struct State {
     pub pid: u32,
     /// Its bundle.
     pub bundle: PathBuf,
+    /// The engine's program, for the record; where it is not told, the one
+    /// that runs us.
+    #[serde(skip)]
+    pub engine: Option<PathBuf>,
 }
 
 /// Why a container could not be attached.
@@ -192,11 +197,24 @@ pub fn attach(
 /// # Errors
 /// When the network cannot be shaped although the host has what it needs.
 pub(crate) fn before_start(command: &Command) -> Result<(), AttachError> {
-    let run = Path::new(RUN_FOLDER);
     let id = command.rest.iter().rev().find_map(|word| word.to_str());
-    let Some(id) = id.filter(|id| !id.starts_with('-')) else {
-        return Ok(());
-    };
+    match id.filter(|id| !id.starts_with('-')) {
+        Some(id) => pending(id, command.policy.as_deref(), None, Path::new(RUN_FOLDER)),
+        None => Ok(()),
+    }
+}
+
+/// Shapes a network that did not exist yet when the container was attached.
+/// A container without a record, or whose network is shaped, is left alone.
+///
+/// # Errors
+/// When the network cannot be shaped although the host has what it needs.
+pub fn pending(
+    id: &str,
+    policy: Option<&Path>,
+    engine: Option<&Path>,
+    run: &Path,
+) -> Result<(), AttachError> {
     let record = match Packs::under(run).read(id) {
         Ok(record) => record,
         // No record, nothing that was put off; a damaged one must not stop
@@ -210,7 +228,8 @@ pub(crate) fn before_start(command: &Command) -> Result<(), AttachError> {
         id: id.to_owned(),
         pid: record.pid,
         bundle: record.bundle,
+        engine: engine.map(Path::to_owned),
     };
-    attach(&state, command.policy.as_deref(), run)?;
+    attach(&state, policy, run)?;
     Ok(())
 }

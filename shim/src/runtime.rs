@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use packrank_core::host::Roots;
 use packrank_core::policy::{LoadError, Policy};
+use packrank_core::rank::RuntimeClaim;
 use packrank_core::spec::Spec;
 
 use crate::attach::{self, AttachError};
@@ -78,13 +79,20 @@ fn run(command: &Command) -> Result<std::convert::Infallible, RuntimeError> {
 }
 
 /// What every verb must know of the policy, without the cost of all of it.
-struct Overrides {
-    engine: Option<PathBuf>,
-    default_class: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrides {
+    /// The engine that the policy names.
+    pub engine: Option<PathBuf>,
+    /// Whether containers without a claim have a class.
+    pub default_class: bool,
 }
 
 impl Overrides {
-    fn read(file: Option<&Path>) -> Result<Overrides, LoadError> {
+    /// Reads them from a policy file, or from `/etc/packrank`.
+    ///
+    /// # Errors
+    /// When the policy cannot be had.
+    pub fn read(file: Option<&Path>) -> Result<Overrides, LoadError> {
         if file.is_none() && !Path::new(POLICY_FOLDER).exists() {
             return Ok(Overrides {
                 engine: None,
@@ -104,25 +112,47 @@ fn create(command: &Command, overrides: &Overrides) -> Result<(), RuntimeError> 
     let folder = command.bundle.as_deref().unwrap_or(Path::new("."));
     let bundle = Bundle::open(folder, command.config.as_deref())?;
     let document = bundle.read()?;
-    let claimed = command.claim.is_some() || overrides.default_class;
-    if !claimed && !mentions_us(&document) {
-        return Ok(());
-    }
-    let policy = planning::policy(command.policy.as_deref())?;
+    let hook = || Hook::beside_us(command.policy.as_deref());
+    let policy = command.policy.as_deref();
     let claim = command.claim.as_ref();
-    let spec = Spec::parse(&document).map_err(Refusal::from)?;
-    let hook = Hook::beside_us(command.policy.as_deref());
+    let planned = rank(&bundle, &document, claim, policy, overrides, hook)?;
+    if let Some((planned, hook)) = planned {
+        note(command, &planned, hook.is_some());
+    }
+    Ok(())
+}
+
+/// Plans for the bundle and writes the plan into its config.json, with the
+/// hook that there is; `None` for a container that is not ranked, whose
+/// document is left as it is.
+///
+/// # Errors
+/// When the container is refused, or its document cannot be replaced.
+pub fn rank(
+    bundle: &Bundle,
+    document: &[u8],
+    claim: Option<&RuntimeClaim>,
+    policy: Option<&Path>,
+    overrides: &Overrides,
+    hook: impl FnOnce() -> Option<Hook>,
+) -> Result<Option<(Planned, Option<Hook>)>, RuntimeError> {
+    let claimed = claim.is_some() || overrides.default_class;
+    if !claimed && !mentions_us(document) {
+        return Ok(None);
+    }
+    let policy = planning::policy(policy)?;
+    let spec = Spec::parse(document).map_err(Refusal::from)?;
+    let hook = hook();
     let path = bundle.path();
     let planned = planning::ranked(&spec, path, claim, &policy, Roots::own(), hook.as_ref())?;
     let Some(planned) = planned else {
-        return Ok(());
+        return Ok(None);
     };
-    update::forget(&bundle)?;
+    update::forget(bundle)?;
     if planned.document.as_bytes() != document {
-        bundle.replace(&document, planned.document.as_bytes())?;
+        bundle.replace(document, planned.document.as_bytes())?;
     }
-    note(command, &planned, hook.is_some());
-    Ok(())
+    Ok(Some((planned, hook)))
 }
 
 /// Whether the document can hold an annotation of ours at all.

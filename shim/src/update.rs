@@ -17,6 +17,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use packrank_core::host::{Host, Roots};
 use packrank_core::place::Role;
 use packrank_core::policy::Mode;
+use packrank_core::rank::RuntimeClaim;
 use packrank_core::spec::{DocumentError, Object, Resources, Spec, SpecError, write_resources};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -138,33 +139,13 @@ pub fn merge(command: &Command, engine: &Path) -> Result<Option<Merged>, UpdateE
         return Ok(None);
     };
     let bundle = Bundle::open(&folder, None)?;
-    let document = bundle.read()?;
-    let mut spec = Spec::parse(&document)?;
-    let policy = planning::policy(command.policy.as_deref()).map_err(Refusal::from)?;
-    let claim = command.claim.as_ref();
-    let rank = planning::rank(&spec.annotations, &spec.place, claim, &policy)?;
-    let ours = rank.is_some_and(|(rank, _)| rank.mode == Mode::Enforce);
-    if !ours || spec.place.role == Role::Sandbox {
-        return Ok(None);
-    }
-    let mut asked = match bundle.read_beside(ASKED)? {
-        Some(bytes) => serde_json::from_slice(&bytes)?,
-        None => Value::Object(Map::new()),
-    };
     let now = arguments.asked()?;
-    overlay(&mut asked, &now);
-    let mut merged = base(&spec, &asked)?;
-    overlay(&mut merged, &asked);
-    let text = merged.to_string();
-    let mut object = Object::parse(&text, "resources")?;
-    spec.resources = Resources::read(&object)?;
-    let host = || Host::probe(Roots::own());
-    let planned = planning::plan_spec(&spec, bundle.path(), claim, &policy, host)?;
-    let Some((plan, host)) = planned else {
+    let policy = command.policy.as_deref();
+    let Some(resources) = resources(&bundle, now, command.claim.as_ref(), policy)? else {
         return Ok(None);
     };
-    write_resources(&mut object, &spec.resources, &plan, &host.cgroups)?;
-    let (path, file) = in_memory(&object.render()).map_err(|source| UpdateError::Resources {
+    let Resulting { text, asked } = resources;
+    let (path, file) = in_memory(&text).map_err(|source| UpdateError::Resources {
         path: "memfd".to_owned(),
         source,
     })?;
@@ -178,6 +159,67 @@ pub fn merge(command: &Command, engine: &Path) -> Result<Option<Merged>, UpdateE
         asked,
         _resources: file,
     }))
+}
+
+/// Resources to hand to the engine, and what is to be kept when it took them.
+#[derive(Debug)]
+pub struct Resulting {
+    /// `linux.resources`, as the engine reads them.
+    pub text: String,
+    asked: Value,
+}
+
+impl Resulting {
+    /// Keeps what was asked: the engine has taken it.
+    ///
+    /// # Errors
+    /// When the bundle cannot be written.
+    pub fn keep(&self, bundle: &Bundle) -> Result<(), BundleError> {
+        bundle.write_beside(ASKED, self.asked.to_string().as_bytes())
+    }
+}
+
+/// What the container gets when `now` is asked of it, on all that was asked
+/// before, within its plan; `None` for a container that is not ranked.
+///
+/// # Errors
+/// When something of it cannot be read or the plan refuses.
+pub fn resources(
+    bundle: &Bundle,
+    mut now: Value,
+    claim: Option<&RuntimeClaim>,
+    policy: Option<&Path>,
+) -> Result<Option<Resulting>, UpdateError> {
+    let document = bundle.read()?;
+    let mut spec = Spec::parse(&document)?;
+    let policy = planning::policy(policy).map_err(Refusal::from)?;
+    let rank = planning::rank(&spec.annotations, &spec.place, claim, &policy)?;
+    let ours = rank.is_some_and(|(rank, _)| rank.mode == Mode::Enforce);
+    if !ours || spec.place.role == Role::Sandbox {
+        return Ok(None);
+    }
+    let mut asked = match bundle.read_beside(ASKED)? {
+        Some(bytes) => serde_json::from_slice(&bytes)?,
+        None => Value::Object(Map::new()),
+    };
+    now = without_nulls(now);
+    if let Some(map) = now.as_object_mut() {
+        map.retain(|part, _| PARTS.contains(&part.as_str()));
+    }
+    overlay(&mut asked, &now);
+    let mut merged = base(&spec, &asked)?;
+    overlay(&mut merged, &asked);
+    let text = merged.to_string();
+    let mut object = Object::parse(&text, "resources")?;
+    spec.resources = Resources::read(&object)?;
+    let host = || Host::probe(Roots::own());
+    let planned = planning::plan_spec(&spec, bundle.path(), claim, &policy, host)?;
+    let Some((plan, host)) = planned else {
+        return Ok(None);
+    };
+    write_resources(&mut object, &spec.resources, &plan, &host.cgroups)?;
+    let text = object.render();
+    Ok(Some(Resulting { text, asked }))
 }
 
 /// The spec's resources as an update has them, without what was derived from

@@ -87,6 +87,14 @@ pub(super) fn started(pid: u32) -> Option<u64> {
     state.and_then(|_| fields.nth(18)?.parse().ok())
 }
 
+/// The cgroup of a process in each hierarchy: the controller's name (or
+/// `unified`), and the path from that hierarchy's root; none when it is gone.
+#[must_use]
+pub fn cgroups(pid: u32) -> BTreeMap<String, PathBuf> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
+    parse(&text.unwrap_or_default())
+}
+
 fn parse(text: &str) -> BTreeMap<String, PathBuf> {
     let mut cgroups = BTreeMap::new();
     for line in text.lines() {
@@ -175,6 +183,7 @@ mod tests {
                 id: "packrank-no-such".to_owned(),
                 pid,
                 bundle: "/".into(),
+                engine: None,
             };
             Process::verify(&state, None).unwrap_err().to_string()
         };

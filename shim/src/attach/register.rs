@@ -71,7 +71,7 @@ pub fn record(
         started: process.started,
         cgroups: process.cgroups.clone(),
         bundle: state.bundle.clone(),
-        engine: engine(),
+        engine: state.engine.clone().unwrap_or_else(engine),
         mode: match plan.rank.mode {
             policy::Mode::Enforce => Mode::Enforce,
             policy::Mode::Audit | policy::Mode::Off => Mode::Audit,

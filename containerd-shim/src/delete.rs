@@ -1,0 +1,70 @@
+//! `delete`: a container whose shim is gone, or whose Create was never heard
+//! of again.
+//!
+//! In: the id, and the bundles' folder around the working directory. Out:
+//! nothing left of it, and how it ended: killed, now.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use containerd_shim::Flags;
+use containerd_shim_protos::api::DeleteResponse;
+use containerd_shim_protos::protobuf::Message;
+use packrank_shim::attach::{self, RUN_FOLDER};
+
+use crate::container::read_pid;
+use crate::error::Error;
+use crate::events::timestamp;
+use crate::exits::Exit;
+use crate::rootfs;
+use crate::saved::Saved;
+use crate::shim::PID_FILE;
+
+/// 128 and SIGKILL.
+const KILLED: u32 = 137;
+
+/// Removes all: what is to be printed. Every step is tried; what failed is on
+/// standard error, which containerd logs.
+///
+/// # Errors
+/// When there is no folder to look in.
+pub fn delete(flags: &Flags) -> Result<Vec<u8>, Error> {
+    let bundle = bundle(flags)?;
+    let pid = read_pid(&bundle.join(PID_FILE)).unwrap_or(0);
+    let tell = |error: Error| eprintln!("containerd-shim-packrank-v2: {error}");
+    match Saved::read(&bundle) {
+        Ok(Some(saved)) => {
+            let words = [OsStr::new("--force"), OsStr::new(&flags.id)];
+            if let Err(error) = saved.engine.run_alone("delete", &words) {
+                tell(error);
+            }
+        }
+        // The engine was never asked.
+        Ok(None) => {}
+        Err(error) => tell(error),
+    }
+    for failure in attach::detach(&flags.id, Path::new(RUN_FOLDER)).failed {
+        eprintln!("containerd-shim-packrank-v2: {failure}");
+    }
+    if let Err(error) = rootfs::unmount_all(&bundle.join("rootfs")) {
+        tell(error);
+    }
+    let exit = Exit::now(KILLED);
+    let response = DeleteResponse {
+        pid,
+        exit_status: exit.status,
+        exited_at: timestamp(exit.at),
+        ..DeleteResponse::default()
+    };
+    response.write_to_bytes().map_err(Error::io("encode"))
+}
+
+/// containerd runs us in the bundle, or, for a pod's container, in another of
+/// the pod's.
+fn bundle(flags: &Flags) -> Result<PathBuf, Error> {
+    if !flags.bundle.is_empty() {
+        return Ok(PathBuf::from(&flags.bundle));
+    }
+    let here = std::env::current_dir().map_err(Error::io("working directory"))?;
+    Ok(here.parent().unwrap_or(&here).join(&flags.id))
+}
