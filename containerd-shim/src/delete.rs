@@ -32,19 +32,22 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>, Error> {
     let bundle = bundle(flags)?;
     let pid = read_pid(&bundle.join(PID_FILE)).unwrap_or(0);
     let tell = |error: Error| eprintln!("containerd-shim-packrank-v2: {error}");
-    match Saved::read(&bundle) {
-        Ok(Some(saved)) => {
-            let words = [OsStr::new("--force"), OsStr::new(&flags.id)];
-            if let Err(error) = saved.engine.run_alone("delete", &words) {
-                tell(error);
-            }
+    // containerd calls this after every shim's end; where the bundle is gone,
+    // the shim has removed everything itself.
+    let saved = match bundle.exists() {
+        true => Saved::read(&bundle).map_err(tell).ok().flatten(),
+        false => None,
+    };
+    if let Some(saved) = &saved {
+        let words = [OsStr::new("--force"), OsStr::new(&flags.id)];
+        if let Err(error) = saved.engine.run_alone("delete", &words) {
+            tell(error);
         }
-        // The engine was never asked.
-        Ok(None) => {}
-        Err(error) => tell(error),
     }
-    for failure in attach::detach(&flags.id, Path::new(RUN_FOLDER)).failed {
-        eprintln!("containerd-shim-packrank-v2: {failure}");
+    if saved.is_some_and(|saved| saved.ranked) {
+        for failure in attach::detach(&flags.id, Path::new(RUN_FOLDER)).failed {
+            eprintln!("containerd-shim-packrank-v2: {failure}");
+        }
     }
     if let Err(error) = rootfs::unmount_all(&bundle.join("rootfs")) {
         tell(error);

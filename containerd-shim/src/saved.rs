@@ -19,6 +19,8 @@ const FILE: &str = ".packrank-shim.json";
 pub struct Saved {
     /// How the engine is called.
     pub engine: Engine,
+    /// Whether anything of ours was made for it.
+    pub ranked: bool,
 }
 
 impl Saved {

@@ -94,7 +94,9 @@ async fn run(flags: &Flags) -> Result<(), Error> {
     drop(shim);
     // Whatever happened is told, if containerd is there to hear it.
     drop(tokio::time::timeout(LAST_EVENTS, forwarding).await);
-    remove_socket();
+    // containerd removes it as well, when it has the bundle to read it from.
+    let socket = flags.socket.trim_start_matches("unix://");
+    drop(std::fs::remove_file(socket));
     Ok(())
 }
 
@@ -103,13 +105,5 @@ fn with_scheme(address: String) -> String {
     match address.contains("://") {
         true => address,
         false => format!("unix://{address}"),
-    }
-}
-
-/// Removes our socket.
-pub fn remove_socket() {
-    if let Ok(address) = std::fs::read_to_string(ADDRESS_FILE) {
-        // containerd removes it as well.
-        let _ = std::fs::remove_file(address.trim_start_matches("unix://"));
     }
 }

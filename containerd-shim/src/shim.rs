@@ -154,6 +154,7 @@ impl Shim {
         .await?;
         let saved = Saved {
             engine: engine.clone(),
+            ranked: ranked.is_some(),
         };
         saved.write(bundle)?;
         let watch = self.exits.watch();

@@ -55,7 +55,7 @@ pub fn start(flags: &Flags) -> Result<Vec<u8>, Error> {
     let address = opts.socket_address(group.as_deref().unwrap_or(&flags.id));
     if let Some(listener) = listen(Path::new(address.trim_start_matches("unix://")))? {
         let options = Options::read(said.options.as_ref()).unwrap_or_default();
-        go_on(flags, listener, said.events, &options)?;
+        go_on(flags, &address, listener, said.events, &options)?;
     }
     // So that whoever ends knows what to remove.
     bundle.write_beside(ADDRESS_FILE, address.as_bytes())?;
@@ -140,6 +140,7 @@ fn listen(path: &Path) -> Result<Option<UnixListener>, Error> {
 /// listening already, so that nobody needs to wait for it.
 fn go_on(
     flags: &Flags,
+    address: &str,
     listener: UnixListener,
     events: Option<String>,
     options: &Options,
@@ -147,7 +148,7 @@ fn go_on(
     let own = std::env::current_exe().map_err(Error::io("find this program"))?;
     let mut command = Command::new(own);
     command.args(["-namespace", &flags.namespace, "-id", &flags.id]);
-    command.args(["-address", &flags.address]);
+    command.args(["-address", &flags.address, "-socket", address]);
     if flags.debug {
         command.arg("-debug");
     }

@@ -31,6 +31,12 @@ pub fn watcher() -> &'static Path {
     PATH.get_or_init(|| find("packrank-watcher", "packrank-watcher"))
 }
 
+/// `containerd-shim-packrank-v2`.
+pub fn containerd_shim() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| find("containerd-shim-packrank-v2", "packrank-containerd-shim"))
+}
+
 /// `packrank-engine`, where it can be built.
 pub fn engine() -> Option<&'static Path> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();

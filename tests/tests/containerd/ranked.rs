@@ -1,0 +1,76 @@
+//! What a rank makes of a container.
+
+use std::fs;
+
+use crate::world::{IMAGE, PACKRANK, said, world};
+
+#[test]
+fn a_rank_is_in_force_before_the_program_and_gone_after_it() {
+    world("ranked", |world| {
+        world.sleeper(
+            PACKRANK,
+            "low",
+            &["--annotation", "packrank.io/priority=low"],
+        );
+        let v1 = !fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap();
+        if v1 {
+            assert_eq!(world.kernel("cpu", "low", "cpu.shares"), "512");
+            assert_eq!(world.kernel("cpu", "low", "cpu.cfs_quota_us"), "50000");
+            assert_eq!(
+                world.kernel("memory", "low", "memory.limit_in_bytes"),
+                (512 << 20).to_string()
+            );
+        }
+        assert_eq!(world.kernel("pids", "low", "pids.max"), "512");
+        let record = fs::read_to_string("/run/packrank/packs/low.json").unwrap();
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        assert_eq!(record["priority"], "low");
+        let engine = record["engine"].as_str().unwrap();
+        assert!(engine.ends_with("/runc"), "{engine}");
+        world.remove("low");
+        assert!(!fs::exists("/run/packrank/packs/low.json").unwrap());
+    });
+}
+
+#[test]
+fn a_refusal_is_one_sentence_and_leaves_nothing() {
+    world("refused", |world| {
+        for (annotation, sentence) in [
+            (
+                "packrank.io/priority=urgent",
+                "packrank.io/priority: \"urgent\" is not accepted",
+            ),
+            (
+                "packrank.io/memory.limit=much",
+                "packrank.io/memory.limit: \"much\" is not accepted",
+            ),
+        ] {
+            let class = "packrank.io/priority=low";
+            let args = [
+                "run",
+                "--rm",
+                "--runtime",
+                PACKRANK,
+                "--annotation",
+                class,
+                "--annotation",
+                annotation,
+                IMAGE,
+                "no",
+                "true",
+            ];
+            let ran = world.ctr(&args);
+            assert!(!ran.status.success());
+            let said = said(&ran);
+            assert!(
+                said.starts_with(&format!("ctr: failed to create shim task: {sentence}")),
+                "{said}"
+            );
+            assert_eq!(said.lines().count(), 1, "{said}");
+            world.ctr(&["container", "rm", "no"]);
+        }
+        world.wait("every shim has gone", || world.shims("").is_empty());
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        assert!(!mounts.contains(&world.path("state").display().to_string()));
+    });
+}

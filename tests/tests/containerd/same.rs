@@ -1,0 +1,278 @@
+//! The stock shim and ours, asked the same.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::world::{IMAGE, PACKRANK, STOCK, World, said, world};
+
+/// One question after the other, and what came: compared as a whole.
+fn answers(world: &World, runtime: &str, tag: &str) -> Vec<(&'static str, String)> {
+    let mut answers = Vec::new();
+    let mut tell =
+        |what, answer: String| answers.push((what, answer.replace(&format!("{tag}-"), "ID-")));
+    let of = |args: &[&str]| {
+        let output = world.ctr(args);
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        format!("{:?} {out}", output.status.code())
+    };
+    let id = |name: &str| format!("{tag}-{name}");
+    let run = |name: &str, flags: &[&str], command: &[&str]| {
+        let id = id(name);
+        let mut args = vec!["run", "--rm", "--runtime", runtime];
+        args.extend(flags);
+        args.extend([IMAGE, &id]);
+        args.extend(command);
+        of(&args)
+    };
+    tell("output", run("a", &[], &["echo", "hello"]));
+    tell("status", run("b", &[], &["sh", "-c", "echo out; exit 7"]));
+    tell(
+        "signal",
+        run("c", &[], &["sh", "-c", "kill -9 $$; sleep 5"]),
+    );
+    // More than any pipe holds.
+    let much = run(
+        "d",
+        &[],
+        &["sh", "-c", "dd if=/dev/zero bs=1000 count=3000 2>/dev/null"],
+    );
+    tell("much output", much.len().to_string());
+
+    let sleeper = id("e");
+    world.sleeper(runtime, &sleeper, &[]);
+    let exec = |name: &str, command: &[&str]| {
+        let mut args = vec!["task", "exec", "--exec-id", name, &sleeper];
+        args.extend(command);
+        of(&args)
+    };
+    tell("running", world.status(&sleeper));
+    tell("exec", exec("x1", &["sh", "-c", "echo from exec; exit 5"]));
+    tell(
+        "processes",
+        of(&["task", "ps", &sleeper]).lines().count().to_string(),
+    );
+    let metrics = of(&["task", "metrics", &sleeper]);
+    let names = metrics
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split_whitespace().next());
+    tell("metrics", names.collect::<Vec<_>>().join(" "));
+    tell("pause", of(&["task", "pause", &sleeper]));
+    tell("paused", world.status(&sleeper));
+    tell("exec while paused", exec("x2", &["true"]));
+    tell("resume", of(&["task", "resume", &sleeper]));
+    tell("resumed", world.status(&sleeper));
+    tell("delete while running", of(&["task", "rm", &sleeper]));
+    tell(
+        "again",
+        of(&["run", "-d", "--runtime", runtime, IMAGE, &sleeper, "true"]),
+    );
+    tell("kill", of(&["task", "kill", "-s", "KILL", &sleeper]));
+    world.wait("it has ended", || world.status(&sleeper) == "STOPPED");
+    tell(
+        "kill what ended",
+        said(&world.ctr(&["task", "kill", &sleeper])),
+    );
+    tell("delete", of(&["task", "rm", &sleeper]));
+    world.ctr(&["container", "rm", &sleeper]);
+
+    tell(
+        "no such program",
+        said(&world.ctr(&[
+            "run",
+            "--rm",
+            "--runtime",
+            runtime,
+            IMAGE,
+            &id("f"),
+            "/none",
+        ]))
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .to_owned(),
+    );
+    world.ctr(&["container", "rm", &id("f")]);
+
+    let log = world.path(&id("log"));
+    let uri = format!("file://{}", log.display());
+    run(
+        "g",
+        &["--log-uri", &uri],
+        &["sh", "-c", "echo to a file; echo and this >&2"],
+    );
+    let mut lines: Vec<_> = fs::read_to_string(&log)
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    tell("a log file", lines.join("|"));
+
+    let logger = world.path("logger");
+    let script = "#!/bin/sh\nexec 5>&-\nread line <&3\necho \"$CONTAINER_ID $CONTAINER_NAMESPACE $1 $2 $line\" >\"$2\"\n";
+    fs::write(&logger, script).unwrap();
+    fs::set_permissions(&logger, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let got = world.path(&id("got"));
+    let uri = format!("binary://{}?tag={}", logger.display(), got.display());
+    run("h", &["--log-uri", &uri], &["echo", "to a program"]);
+    world.wait("the logger has written", || {
+        fs::read_to_string(&got).is_ok_and(|text| text.ends_with('\n'))
+    });
+    tell("a logging program", fs::read_to_string(&got).unwrap());
+
+    let ctr = format!(
+        "timeout -k 1 20 ctr -a {} -n {} run --rm -t --runtime {runtime} {IMAGE} {} tty",
+        world.path("sock").display(),
+        world.namespace,
+        id("i")
+    );
+    let mut script = std::process::Command::new("script");
+    let terminal = terminal_output(script.args(["-qec", &ctr, "/dev/null"]));
+    tell("a terminal", terminal);
+
+    tell(
+        "killed for want of memory",
+        run(
+            "j",
+            &["--memory-limit", "16777216"],
+            &["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"],
+        ),
+    );
+    answers
+}
+
+fn terminal_output(command: &mut std::process::Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.replace(['\0', '^', '@', 'D', '\u{8}'], "")
+}
+
+/// The events of containers whose id begins so, in order, without their times
+/// and numbers.
+fn events(text: &str, tag: &str) -> Vec<String> {
+    let ours = text
+        .lines()
+        .filter(|line| line.contains(&format!("\"{tag}-")) && line.contains(" /tasks/"));
+    let short = |line: &str| {
+        let (_, rest) = line.split_once(" /tasks/").unwrap();
+        let (topic, json) = rest.split_once(' ').unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let word = |key: &str| json.get(key).map_or_else(String::new, ToString::to_string);
+        format!(
+            "{topic} {} {} {}",
+            word("container_id"),
+            word("exec_id"),
+            word("exit_status")
+        )
+        .replace(tag, "ID")
+    };
+    ours.map(short).collect()
+}
+
+#[test]
+fn answers_and_events_are_the_stock_shims() {
+    world("same", |world| {
+        let heard = world.path("events");
+        let mut listener = world.command(&["events"]);
+        listener
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(&heard).unwrap());
+        let mut listener = listener.spawn().unwrap();
+        let ours = answers(world, PACKRANK, "ours");
+        let stock = answers(world, STOCK, "stock");
+        world.wait("all events came", || {
+            let text = fs::read_to_string(&heard).unwrap();
+            text.lines()
+                .any(|line| line.contains("/tasks/delete") && line.contains("\"stock-j\""))
+        });
+        let _ = listener.kill();
+        let _ = listener.wait();
+        for (ours, stock) in ours.iter().zip(&stock) {
+            assert_eq!(ours, stock);
+        }
+        let text = fs::read_to_string(&heard).unwrap();
+        let ours = events(&text, "ours");
+        assert!(
+            ours.iter().any(|event| event.starts_with("oom")),
+            "{ours:?}"
+        );
+        assert_eq!(ours, events(&text, "stock"));
+        world.wait("every shim has gone", || world.shims("").is_empty());
+    });
+}
+
+#[test]
+fn containers_outlive_containerd_and_nothing_outlives_its_shim() {
+    world("outlive", |world| {
+        world.sleeper(PACKRANK, "a", &[]);
+        world.sleeper(PACKRANK, "b", &["--annotation", "packrank.io/priority=low"]);
+        world.restart();
+        assert_eq!(world.status("a"), "RUNNING");
+        let exec = world.ctr(&["task", "exec", "--exec-id", "x", "a", "echo", "still here"]);
+        assert_eq!(
+            String::from_utf8_lossy(&exec.stdout),
+            "still here\n",
+            "{}",
+            said(&exec)
+        );
+        world.remove("a");
+
+        let [shim] = world.shims("b")[..] else {
+            panic!("one shim was expected")
+        };
+        let bundle = world.bundle("b");
+        assert!(fs::exists("/run/packrank/packs/b.json").unwrap());
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::SIGKILL)
+            .unwrap();
+        world.wait("its task has gone", || world.status("b") == "none");
+        world.wait("its bundle has gone", || !bundle.exists());
+        assert!(!fs::exists("/run/packrank/packs/b.json").unwrap());
+        assert!(
+            world
+                .kernel("memory", "b", "cgroup.procs")
+                .contains("No such file")
+        );
+        world.ctr(&["container", "rm", "b"]);
+    });
+}
+
+#[test]
+fn many_at_once_and_nothing_left() {
+    world("many", |world| {
+        let start = |n: usize| {
+            let id = format!("many-{n}");
+            let args = [
+                "run",
+                "--rm",
+                "--runtime",
+                PACKRANK,
+                IMAGE,
+                &id,
+                "sh",
+                "-c",
+                "echo $HOSTNAME; exit 3",
+            ];
+            world
+                .command(&args)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let running: Vec<_> = (0..20).map(start).collect();
+        for mut child in running {
+            assert_eq!(child.wait().unwrap().code(), Some(3));
+        }
+        world.wait("every shim has gone", || world.shims("").is_empty());
+        assert_eq!(
+            fs::read_dir("/run/containerd/s").unwrap().count(),
+            0,
+            "sockets are left"
+        );
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let state = world.path("state").display().to_string();
+        assert!(!mounts.contains(&state), "mounts are left");
+    });
+}

@@ -1,0 +1,295 @@
+//! A containerd of the test's own, on a host of its own.
+//!
+//! In: what the test does. Out: done in a thread with its own network and mount
+//! namespaces, `/run/containerd` and `/run/packrank`; containers, shims and
+//! cgroups go with it. Every command has a time limit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use packrank_tests::program;
+use packrank_tests::skipped::skipped;
+
+/// Ours.
+pub const PACKRANK: &str = "io.containerd.packrank.v2";
+/// The stock one.
+pub const STOCK: &str = "io.containerd.runc.v2";
+/// The only image.
+pub const IMAGE: &str = "localhost/busybox:latest";
+
+/// A host with a containerd.
+pub struct World {
+    folder: tempfile::TempDir,
+    /// The namespace of its containers, and so their cgroup.
+    pub namespace: String,
+    daemon: Mutex<Child>,
+    /// Where nobody may listen but us, so that no watcher is started.
+    _watched: std::os::unix::net::UnixListener,
+}
+
+/// Runs `test` in a world, unless it cannot be had here.
+pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
+    let there = |path: &str| Path::new(path).exists();
+    let missing = match () {
+        () if !nix::unistd::geteuid().is_root() => Some("not root"),
+        () if !there("/usr/bin/containerd") || !there("/usr/bin/ctr") => Some("no containerd"),
+        () if !there("/bin/busybox") => Some("no busybox"),
+        () if !there("/usr/sbin/runc") && !there("/usr/bin/runc") => Some("no runc"),
+        () => None,
+    };
+    if let Some(why) = missing {
+        return skipped(name, why);
+    }
+    let shim = program::containerd_shim().parent().unwrap().to_owned();
+    let inside = move || {
+        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        for folder in ["/run/packrank", "/run/containerd"] {
+            fs::create_dir_all(folder).unwrap();
+            mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+        }
+        let world = World::up(name, &shim);
+        test(&world);
+    };
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(inside);
+    if let Err(panic) = thread.unwrap().join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl World {
+    fn up(name: &str, shims: &Path) -> World {
+        let folder = tempfile::Builder::new()
+            .prefix("packrank-")
+            .tempdir_in("/var/tmp")
+            .unwrap();
+        let root = folder.path().display().to_string();
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        let shim = "containerd-shim-packrank-v2";
+        fs::copy(shims.join(shim), folder.path().join("bin").join(shim)).unwrap();
+        fs::write(
+            folder.path().join("config.toml"),
+            format!(
+                "version = 2\nroot = \"{root}/root\"\nstate = \"{root}/state\"\n\
+                 disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\"]\n\
+                 [grpc]\naddress = \"{root}/sock\"\n"
+            ),
+        )
+        .unwrap();
+        let daemon = Mutex::new(spawn(folder.path()));
+        let world = World {
+            folder,
+            namespace: format!("packrank-{name}-{}", std::process::id()),
+            daemon,
+            _watched: std::os::unix::net::UnixListener::bind("/run/packrank/watcher.sock").unwrap(),
+        };
+        world.ready();
+        let image = world.image();
+        let imported = world.ctr(&["images", "import", &image]);
+        assert!(imported.status.success(), "{}", said(&imported));
+        world
+    }
+
+    /// A file of the world's.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn ready(&self) {
+        self.wait("containerd answers", || {
+            self.ctr(&["version"]).status.success()
+        });
+    }
+
+    /// Kills containerd and starts it again.
+    pub fn restart(&self) {
+        let mut daemon = self.daemon.lock().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        *daemon = spawn(self.folder.path());
+        drop(daemon);
+        self.ready();
+    }
+
+    /// `ctr`, for at most half a minute.
+    pub fn ctr(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The same, to be started.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command
+            .args(["-k", "1", "30", "ctr", "-a"])
+            .arg(self.path("sock"));
+        command.args(["-n", &self.namespace]).args(args);
+        command
+    }
+
+    /// Starts a container that sleeps.
+    pub fn sleeper(&self, runtime: &str, id: &str, flags: &[&str]) {
+        let mut args = vec!["run", "-d", "--runtime", runtime];
+        args.extend(flags);
+        args.extend([IMAGE, id, "sleep", "300"]);
+        let ran = self.ctr(&args);
+        assert!(ran.status.success(), "{}", said(&ran));
+    }
+
+    /// Kills and removes a container.
+    pub fn remove(&self, id: &str) {
+        self.ctr(&["task", "kill", "-s", "KILL", id]);
+        self.wait("it has ended", || self.status(id) != "RUNNING");
+        self.ctr(&["task", "rm", id]);
+        self.ctr(&["container", "rm", id]);
+    }
+
+    /// A task's status in containerd's list; `none` when there is no such.
+    pub fn status(&self, id: &str) -> String {
+        let list = self.ctr(&["task", "ls"]);
+        let list = String::from_utf8_lossy(&list.stdout).into_owned();
+        let line = list
+            .lines()
+            .find(|line| line.starts_with(&format!("{id} ")));
+        let status = line.and_then(|line| line.split_whitespace().nth(2));
+        status.unwrap_or("none").to_owned()
+    }
+
+    /// A container's bundle.
+    pub fn bundle(&self, id: &str) -> PathBuf {
+        let tasks = self.path("state/io.containerd.runtime.v2.task");
+        tasks.join(&self.namespace).join(id)
+    }
+
+    /// A cgroup file of a container's, on the hierarchy that has it.
+    pub fn kernel(&self, controller: &str, id: &str, file: &str) -> String {
+        let top = Path::new("/sys/fs/cgroup");
+        let below = Path::new(&self.namespace).join(id).join(file);
+        let v2 = top.join("cgroup.controllers").exists();
+        let path = if v2 {
+            top.join(below)
+        } else {
+            top.join(controller).join(below)
+        };
+        fs::read_to_string(&path)
+            .unwrap_or_else(|e| format!("{e}"))
+            .trim()
+            .to_owned()
+    }
+
+    /// Waits, not for ever, until something is so.
+    pub fn wait(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !so() {
+            let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "not so: {what}\n{}",
+                log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Processes of this world's shims: their command line names its namespace.
+    pub fn shims(&self, id: &str) -> Vec<i32> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let words: Vec<_> = line.split(|byte| *byte == 0).collect();
+            let shim =
+                words[0].ends_with(b"-packrank-v2") && words.contains(&self.namespace.as_bytes());
+            if shim && (id.is_empty() || words.contains(&id.as_bytes())) {
+                found.push(entry.file_name().to_str().unwrap().parse().unwrap());
+            }
+        }
+        found
+    }
+
+    /// Busybox as docker's archive with one layer.
+    fn image(&self) -> String {
+        let run = |script: &str| {
+            let ran = Command::new("sh")
+                .args(["-ec", script])
+                .current_dir(self.folder.path())
+                .output();
+            let ran = ran.unwrap();
+            assert!(ran.status.success(), "{}", said(&ran));
+            String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+        };
+        run("mkdir -p rootfs/bin rootfs/tmp; cp /bin/busybox rootfs/bin
+            for name in sh sleep true cat echo dd tty; do ln -s busybox rootfs/bin/$name; done
+            tar -C rootfs -cf layer.tar .");
+        let layer = run("sha256sum layer.tar | cut -d ' ' -f 1");
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux",
+            "config": { "Cmd": ["sleep", "300"], "Env": ["PATH=/bin"] },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer}")] },
+        });
+        fs::write(self.path("config.json"), config.to_string()).unwrap();
+        let config = run(
+            "name=$(sha256sum config.json | cut -d ' ' -f 1).json; mv config.json $name; echo $name",
+        );
+        let manifest =
+            serde_json::json!([{ "Config": config, "RepoTags": [IMAGE], "Layers": ["layer.tar"] }]);
+        fs::write(self.path("manifest.json"), manifest.to_string()).unwrap();
+        run(&format!(
+            "tar -cf image.tar manifest.json {config} layer.tar"
+        ));
+        self.path("image.tar").display().to_string()
+    }
+}
+
+fn spawn(folder: &Path) -> Child {
+    let log = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(folder.join("log"))
+        .unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("containerd");
+    command.arg("-c").arg(folder.join("config.toml"));
+    command.env(
+        "PATH",
+        format!("{}/bin:{path}:/usr/sbin:/sbin", folder.display()),
+    );
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    command.spawn().unwrap()
+}
+
+/// What a program said of its failure.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let list = self.ctr(&["container", "ls", "-q"]);
+        for id in String::from_utf8_lossy(&list.stdout).lines() {
+            self.ctr(&["task", "rm", "-f", id]);
+            self.ctr(&["container", "rm", id]);
+        }
+        if let Ok(mut daemon) = self.daemon.lock() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        for entry in fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let _ = fs::remove_dir(entry.path().join(&self.namespace));
+        }
+    }
+}
