@@ -159,6 +159,7 @@ impl Kept {
                 Wanted {
                     io: true,
                     quota: true,
+                    network: None,
                 },
             ),
             pressure: RESOURCES.map(|name| open(&format!("{name}.pressure"))),

@@ -180,6 +180,7 @@ fn passes(real: &Real) {
             let wanted = Wanted {
                 io: true,
                 quota: true,
+                network: None,
             };
             let reader = PackReader::open(&cgroup, wanted);
             (cgroup, reader)

@@ -4,13 +4,15 @@
 //! done to a pack is on disk before it is done; in audit nothing is done.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use packrank_core::record::Packs;
-use packrank_kernel::cgroup::{Cgroup, CgroupError, Mounts};
+use packrank_core::record::{Amount, Packs};
+use packrank_kernel::cgroup::{Cgroup, CgroupError, Mounts, start_time};
+use packrank_kernel::net;
 
 use crate::above::Ancestors;
-use crate::decide::{Action, Deed, Outcome, State};
+use crate::decide::{Action, Deed, Knob, Outcome, State};
 use crate::event::why_text;
 use crate::registry::{Kept, Registry};
 
@@ -70,14 +72,11 @@ pub fn carry_out(
             Err(error) => refused(&error),
         };
     }
-    match on_pack(action, kept, packs) {
-        Ok(()) => Outcome::Done,
-        Err(error) => refused(&error),
-    }
+    on_pack(action, kept, packs)
 }
 
-fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Result<(), CgroupError> {
-    match action.deed {
+fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Outcome {
+    let done = match action.deed {
         Deed::Signal(signal) => Cgroup::signal(kept.pid, kept.started, signal),
         Deed::Freeze => kept.cgroup.freeze(),
         Deed::Thaw => kept.cgroup.thaw(),
@@ -87,11 +86,44 @@ fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Result<(), Cgroup
             let _ = packs.write_deeds(&kept.deeds);
             kept.cgroup.kill()
         }
+        Deed::Set {
+            knob: Knob::Egress | Knob::Ingress,
+            ..
+        } => return rates(kept, packs),
         Deed::Set { knob, to, .. } => {
             kept.cgroup
                 .set(knob.key(), to, &kept.devices, kept.guarantee_file)
         }
         Deed::Reclaim(_) | Deed::Compact | Deed::Protect { .. } | Deed::Alert(_) => Ok(()),
+    };
+    match done {
+        Ok(()) => Outcome::Done,
+        Err(error) => refused(&error),
+    }
+}
+
+/// Both rates of the pack's network as they are to be: those that differ from
+/// the plan are in its deeds, which are written before.
+fn rates(kept: &Kept, packs: &Packs) -> Outcome {
+    let Ok(mut record) = packs.read(&kept.id) else {
+        return Outcome::Gone;
+    };
+    for knob in [Knob::Egress, Knob::Ingress] {
+        if let Some(taken) = kept.deeds.taken.get(knob.key().name()) {
+            let bits = taken.pressed.or(taken.adapted);
+            let amount = bits.map_or(Amount::Unlimited, Amount::At);
+            record.settings.put_amount(knob.key(), amount);
+        }
+    }
+    let netns = fs::File::open(format!("/proc/{}/ns/net", kept.pid));
+    // Looked at afterwards: then what was opened was this process's.
+    let same = start_time(kept.pid) == Some(kept.started);
+    let (Ok(netns), true) = (netns, same) else {
+        return Outcome::Gone;
+    };
+    match net::apply_record(&record, &kept.id, netns.as_fd(), None) {
+        Ok(_) => Outcome::Done,
+        Err(_) => Outcome::Refused,
     }
 }
 

@@ -20,6 +20,7 @@ pub mod observe;
 pub mod protocol;
 pub mod registry;
 pub mod roots;
+pub mod scarce;
 pub mod server;
 pub mod stand;
 pub mod status;

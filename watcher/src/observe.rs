@@ -4,8 +4,8 @@
 //! Files are kept open and read again with pread, into one buffer; what a
 //! kernel does not offer is `None`.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, Record};
@@ -131,6 +131,29 @@ pub fn busy_ticks(text: &[u8]) -> Option<u64> {
     busy.map(|(_, word)| number(word)).sum()
 }
 
+/// Bytes sent and received by all interfaces of a network but its loopback,
+/// from `/proc/<pid>/net/dev`: behind the name received bytes are the first
+/// number and sent bytes the ninth.
+#[must_use]
+pub fn interfaces(text: &[u8]) -> [u64; 2] {
+    let mut sums = [0u64; 2];
+    for line in text.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        if line[..colon].trim_ascii() == b"lo" {
+            continue;
+        }
+        let words = line[colon + 1..].split(|byte| *byte == b' ');
+        let mut words = words.filter(|word| !word.is_empty());
+        let (received, sent) = (words.next(), words.nth(7));
+        for (sum, word) in sums.iter_mut().zip([sent, received]) {
+            *sum = sum.saturating_add(word.and_then(number).unwrap_or(0));
+        }
+    }
+    sums
+}
+
 /// Which figures a pack's limits give a use to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
@@ -138,6 +161,8 @@ pub struct Wanted {
     pub io: bool,
     /// It has a CPU quota.
     pub quota: bool,
+    /// Its first process, where its network has rates and is its own.
+    pub network: Option<u32>,
 }
 
 impl Wanted {
@@ -154,6 +179,10 @@ impl Wanted {
         Wanted {
             io: io.into_iter().any(has),
             quota: has(Key::CpuQuota),
+            network: [Key::NetworkEgress, Key::NetworkIngress]
+                .into_iter()
+                .any(has)
+                .then_some(record.pid),
         }
     }
 }
@@ -169,7 +198,13 @@ pub struct PackReader {
     io: Option<Reader>,
     operations: Option<Reader>,
     events: Option<Reader>,
+    network: Option<PathBuf>,
 }
+
+/// How long a pack that uses no CPU time is believed to be as it was, in
+/// seconds: what is done to it without its doing is memory taken from it, which
+/// is read by itself while memory presses.
+const BELIEVED: u64 = 60;
 
 impl PackReader {
     /// Opens what this kernel tells of a pack.
@@ -188,6 +223,9 @@ impl PackReader {
             io: cgroup.reader(Figure::IoBytes).filter(|_| wanted.io),
             operations: cgroup.reader(Figure::IoOperations).filter(|_| wanted.io),
             events: cgroup.unified().and_then(events),
+            network: wanted
+                .network
+                .map(|pid| PathBuf::from(format!("/proc/{pid}/net/dev"))),
         }
     }
 
@@ -210,6 +248,23 @@ impl PackReader {
         sample
     }
 
+    /// The figures of a pack that has used no CPU time since they were read,
+    /// which it cannot have changed; `None` when it has, or they are old.
+    pub fn asleep(&self, cgroup: &Cgroup, before: Option<Sample>, now: Millis) -> Option<Sample> {
+        let mut buffer = [0; 4096];
+        let before = before.filter(|before| !now.passed(before.read, BELIEVED))?;
+        let used = self.cpu.as_ref()?.read(&mut buffer).ok()??;
+        let populated = match &self.events {
+            Some(_) => self.populated(cgroup),
+            None => before.populated,
+        };
+        (before.cpu_used == Some(used)).then_some(Sample {
+            at: now,
+            populated,
+            ..before
+        })
+    }
+
     /// Everything. `waits`: also what it waits for, which takes two files more.
     pub fn full(
         &self,
@@ -220,6 +275,7 @@ impl PackReader {
     ) -> Sample {
         let mut buffer = [0; 4096];
         let mut sample = self.quick(cgroup, before, now);
+        sample.read = now;
         let mut of = |reader: &Option<Reader>| reader.as_ref()?.read(&mut buffer).ok()?;
         sample.at_limit = of(&self.at_limit);
         sample.cpu_used = of(&self.cpu);
@@ -227,6 +283,9 @@ impl PackReader {
         let mut of = |reader: &Option<Reader>| reader.as_ref()?.pair(&mut buffer).ok();
         let (bytes, operations) = (of(&self.io), of(&self.operations));
         sample.io = bytes.zip(operations).map(|([a, b], [c, d])| [a, b, c, d]);
+        // Not kept open: that would keep a network alive after its container.
+        let network = self.network.as_ref().and_then(|path| fs::read(path).ok());
+        sample.network = network.as_deref().map(interfaces);
         (sample.cpu_wait, sample.io_wait) = (None, None);
         if waits && let Some(folder) = cgroup.unified() {
             let wait = |name: &str| {
@@ -247,6 +306,39 @@ impl PackReader {
                 text.is_ok_and(|text| flat(text, b"populated") == Some(1))
             }
             None => cgroup.populated().unwrap_or(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_kernels_own_lines_read() {
+        let dev = b"Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:    5000      10    0    0    0     0          0         0     5000      10    0    0    0     0       0          0
+  eth0: 1234567     999    0    0    0     0          0         0    89012     500    0    0    0     0       0          0
+  eth1:1          1    0    0    0     0          0         0    2     1    0    0    0     0       0          0
+";
+        assert_eq!(interfaces(dev), [89_014, 1_234_568]);
+        let stat = b"cpu  10 20 30 400 500 6 7 8 9 10\ncpu0 1 2 3\n";
+        assert_eq!(busy_ticks(stat), Some(10 + 20 + 30 + 6 + 7 + 8));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_kernel_prints_is_read_or_left(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = (interfaces(&bytes), busy_ticks(&bytes), Pressure::parse(&bytes), meminfo(&bytes));
+        }
+
+        #[test]
+        fn numbers_of_any_size_are_no_reason_to_fall(words in prop::collection::vec("[0-9]{1,30}|[a-z:=.-]{1,6}|\n", 0..80)) {
+            let text = format!("cpu  {}\neth0: {}", words.join(" "), words.join(" "));
+            let bytes = text.as_bytes();
+            let _ = (interfaces(bytes), busy_ticks(bytes), Pressure::parse(bytes), meminfo(bytes));
         }
     }
 }

@@ -14,6 +14,7 @@ use packrank_core::Priority;
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, Deeds, GuaranteeFile, Packs, Record, RecordError, UNIFIED};
 use packrank_kernel::cgroup::{Cgroup, Mounts, start_time};
+use packrank_kernel::net;
 
 use crate::above::Ancestors;
 use crate::decide::{Knob, Millis, Sample, Slot, State};
@@ -42,6 +43,8 @@ pub struct Kept {
     pub reader: PackReader,
     /// What was done to it.
     pub deeds: Deeds,
+    /// Connections it may have, where its network is its own.
+    pub connections: Option<u64>,
     file: PathBuf,
 }
 
@@ -163,6 +166,8 @@ impl Registry {
         }
         let cgroup = Cgroup::open(mounts, &record.cgroups).map_err(|e| aside(e.to_string()))?;
         leave_out(&mut record, &cgroup);
+        let own = net::owner(&record) == Some(&*record.id);
+        let connections = record.amount(Key::NetworkConnections).filter(|_| own);
         let above = record.cgroups.get(UNIFIED).cloned();
         let above = above.and_then(|path| ancestors.of(mounts, state, &path));
         let same = old.filter(|slot| {
@@ -194,6 +199,7 @@ impl Registry {
             reader: PackReader::open(&cgroup, Wanted::of(&record)),
             cgroup,
             deeds,
+            connections: connections.and_then(Amount::number),
             id: Arc::from(record.id),
             class: record.priority,
             pid: record.pid,
@@ -270,7 +276,8 @@ fn leave_out(record: &mut Record, cgroup: &Cgroup) {
             Key::IoReadBps | Key::IoWriteBps | Key::IoReadIops | Key::IoWriteIops => {
                 !record.devices.is_empty()
             }
-            // The network guard changes its own rates.
+            // The rates of a network that others share are its owner's.
+            Key::NetworkEgress | Key::NetworkIngress => net::owner(record) == Some(&*record.id),
             _ => false,
         };
         // Its guarantee is still what reclaim stops at.

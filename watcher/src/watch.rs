@@ -17,12 +17,13 @@ use packrank_core::record::{Packs, RecordError};
 use packrank_kernel::cgroup::{CgroupError, Mounts};
 
 use crate::above::Ancestors;
-use crate::decide::{Actions, Level, Millis, Node, Observation, Resource, State, decide};
+use crate::decide::{Actions, Knob, Level, Millis, Node, Observation, Resource, State, decide};
 use crate::exporter::Exporter;
 use crate::journal::Journal;
 use crate::links::Links;
 use crate::observe::NodeReader;
 use crate::registry::Registry;
+use crate::scarce::Turn;
 use crate::server::Server;
 use crate::{Config, Roots, act, protocol, stand};
 use poll::{Poll, Wake};
@@ -60,6 +61,9 @@ const WARY: Duration = Duration::from_millis(200);
 /// a second is 0.005 % of a core.
 const UNWOKEN: Duration = Duration::from_millis(500);
 
+/// Full looks after which every pack's values were compared with the kernel's.
+const DRIFT: usize = 12;
+
 /// Actions in one look.
 const ROOM: usize = 1024;
 
@@ -89,6 +93,8 @@ struct Watcher {
     empty_since: Option<Millis>,
     full_at: Option<Millis>,
     quick_at: Option<Millis>,
+    looks: usize,
+    turn: Turn,
 }
 
 /// Watches until a while after the last pack.
@@ -136,6 +142,8 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         empty_since: None,
         full_at: None,
         quick_at: None,
+        looks: 0,
+        turn: Turn::default(),
         roots,
         config,
         mounts,
@@ -181,6 +189,11 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         if let Some(links) = &mut links {
             for (id, what) in links.shape(&watcher.registry.packs) {
                 watcher.journal.say(what, Some(&id), wall_clock());
+                // It was shaped as planned, whatever use has made of that.
+                if let Some(slot) = watcher.registry.slot(&id) {
+                    watcher.state.drifted(slot, Knob::Egress);
+                    watcher.state.drifted(slot, Knob::Ingress);
+                }
             }
         }
         for wake in wakes {
@@ -301,11 +314,23 @@ impl Watcher {
             .into_iter()
             .flatten()
             .any(|stall| stall.avg10 >= 1_000);
+        let pressed = self.state.alert() || self.state.busy();
+        self.looks = self.looks.wrapping_add(1);
         let packs = self.registry.kept.iter().zip(&mut self.registry.samples);
-        for (at, (kept, sample)) in (0..).zip(packs) {
+        for (at, (kept, sample)) in (0u32..).zip(packs) {
             let Some(kept) = kept else { continue };
-            *sample = Some(kept.reader.full(&kept.cgroup, *sample, waits, now));
-            // What others wrote over ours (a daemon-reload) is written again.
+            let asleep = match waits {
+                false => kept.reader.asleep(&kept.cgroup, *sample, now),
+                true => None,
+            };
+            let full = || kept.reader.full(&kept.cgroup, *sample, waits, now);
+            *sample = Some(asleep.unwrap_or_else(full));
+            // What others wrote over ours (a daemon-reload) is written again: at
+            // once while something presses, else within a minute, since
+            // limits that follow use differ from the plan on most packs.
+            if !pressed && !(self.looks + at as usize).is_multiple_of(DRIFT) {
+                continue;
+            }
             for name in kept.deeds.taken.keys() {
                 let knob = packrank_core::key::Key::named(name).and_then(crate::decide::Knob::of);
                 let Some(knob) = knob else { continue };
@@ -319,6 +344,7 @@ impl Watcher {
                 }
             }
         }
+        self.turn.take(&mut self.registry, &self.roots.run);
     }
 
     /// The figures of those who may have to give now.

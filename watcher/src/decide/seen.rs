@@ -50,8 +50,11 @@ pub struct Stall {
 /// One pack's figures.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sample {
-    /// When they were read.
+    /// When they were looked at.
     pub at: Millis,
+    /// When all were last read: those of a pack that sleeps are believed for
+    /// a while.
+    pub read: Millis,
     /// Whether any process is left in it.
     pub populated: bool,
     /// Bytes charged to it.
@@ -72,10 +75,10 @@ pub struct Sample {
     pub cpu_wait: Option<u32>,
     /// Its own I/O wait, likewise.
     pub io_wait: Option<u32>,
-    /// Open files, and how many it may have.
-    pub files: Option<(u64, u64)>,
-    /// Connections, and how many it may have.
-    pub connections: Option<(u64, u64)>,
-    /// Bytes of disk space, and how many it may have.
-    pub disk: Option<(u64, u64)>,
+    /// Open files of the process that is nearest to its limit, in percent of it.
+    pub files: Option<u8>,
+    /// Connections, likewise.
+    pub connections: Option<u8>,
+    /// Disk space, likewise.
+    pub disk: Option<u8>,
 }

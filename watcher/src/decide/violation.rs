@@ -36,9 +36,7 @@ pub(super) fn check(
         return;
     }
     let bounds = &config.violation;
-    let counts = |pair: Option<(u64, u64)>| {
-        pair.is_some_and(|(used, most)| most > 0 && scaled(used, 100, most) >= bounds.count)
-    };
+    let counts = |percent: Option<u8>| percent.is_some_and(|p| u64::from(p) >= bounds.count);
     let limit = pack.dial(Knob::MemoryLimit).wrote.and_then(|a| a.number());
     let full = pack
         .working_set()
