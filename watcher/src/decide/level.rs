@@ -105,7 +105,9 @@ pub(super) fn memory_used(config: &Config, node: &Node) -> Level {
 
 /// The level of CPU or I/O: how long some task waits, on the node and, where
 /// that is known, in the packs that are to be spared. A pack that its own
-/// quota holds back waits for nobody else.
+/// quota holds back waits for nobody else, and the node counts its waiting all
+/// the same: without somebody to spare there is no pressure, or a squeezed
+/// pack would keep itself squeezed.
 pub(super) fn waiting<'a>(
     thresholds: &[u32; 4],
     node: Option<Stall>,
@@ -117,14 +119,13 @@ pub(super) fn waiting<'a>(
     if node == Level::None {
         return node;
     }
-    let spared = packs
-        .filter(|(pack, _)| pack.facts.class > Priority::Low && !pack.held_back)
-        .filter_map(|(_, wait)| wait)
-        .max();
-    match spared {
+    let spared = packs.filter(|(pack, _)| pack.facts.class > Priority::Low && !pack.held_back);
+    let levels = spared.map(|(_, wait)| match wait {
         Some(wait) => node.min(reached(u64::from(wait), thresholds, HUNDREDTHS)),
+        // This kernel does not tell of one pack.
         None => node,
-    }
+    });
+    levels.max().unwrap_or_default()
 }
 
 /// A level with memory: it rises at once, and falls after `hold` seconds below.

@@ -320,3 +320,24 @@ fn paused_does_nothing() {
     lab.state.pause(true);
     assert_eq!(lab.used(99).after(2_000), []);
 }
+
+#[test]
+fn without_somebody_to_spare_a_squeezed_pack_is_let_go() {
+    let mut lab = Lab::new(&[Priority::Scavenger, Priority::Normal]);
+    lab.node.cpu_some = Some(Stall {
+        avg10: 9_000,
+        total: 0,
+    });
+    lab.samples[1].as_mut().unwrap().cpu_wait = Some(9_000);
+    let quota = |lab: &Lab| lab.state.value(Slot(0), Knob::CpuQuota);
+    lab.after(5_000);
+    lab.after(5_000);
+    assert!(quota(&lab) < Some(Amount::At(100_000)), "{:?}", quota(&lab));
+    // The node's own figure stays: it counts what the quota holds back.
+    lab.state.leave(Slot(1));
+    lab.samples[1] = None;
+    for _ in 0..20 {
+        lab.after(10_000);
+    }
+    assert_eq!(quota(&lab), Some(Amount::At(100_000)));
+}

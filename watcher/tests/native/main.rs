@@ -6,7 +6,7 @@ mod lab;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use lab::Lab;
 use serde_json::json;
@@ -93,6 +93,32 @@ fn audit_touches_nothing() {
     lab.pass(1_500);
     assert!(lab.alive(pack), "{}", lab.said());
     assert!(!lab.said().contains(": kill"), "{}", lab.said());
+}
+
+#[test]
+fn a_process_at_its_open_files_is_told_of() {
+    let Some(mut lab) = Lab::new("files") else {
+        return;
+    };
+    let pack = lab.pack("normal", json!({}));
+    // It has three open: its standard ones.
+    let pid = lab.pod(pack).child.id().to_string();
+    let limited = Command::new("prlimit")
+        .args(["--pid", &pid, "--nofile=3:3"])
+        .status();
+    if !limited.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no prlimit here");
+        return;
+    }
+    lab.watch();
+    lab.wait("it is told", |lab| {
+        lab.said().contains("open files are in use")
+    });
+    let events = lab.ask(json!({ "verb": "events" }));
+    let events = events["events"].as_array().unwrap();
+    let alerts: Vec<_> = events.iter().filter(|e| e["deed"] == "alert").collect();
+    assert_eq!(alerts[0]["alert"], "open-files", "{alerts:?}");
+    assert_eq!((&alerts[0]["id"], alerts.len()), (&json!("p0"), 1));
 }
 
 #[test]
