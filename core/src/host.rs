@@ -12,7 +12,12 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
 pub use cgroup::{Cgroups, Layout};
 pub use device::{Devices, Disk, FileSystem};
@@ -139,6 +144,11 @@ impl Host {
     /// limits raised.
     pub fn sys_resource(&self) -> bool {
         *self.sys_resource.get_or_init(|| {
+            if self.roots.own {
+                // /proc would tell it for more than the rest of a plan costs.
+                let own = capabilities(None);
+                return own.is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_RESOURCE));
+            }
             let status = self.proc("self/status").unwrap_or_default();
             capability(&status, CAP_SYS_RESOURCE)
         })
@@ -156,9 +166,10 @@ impl Host {
 
     /// This process's hard limit of open files; `None` is unlimited.
     pub fn nofile_hard(&self) -> Option<u64> {
-        *self
-            .nofile_hard
-            .get_or_init(|| nofile_hard(&self.proc("self/limits")?))
+        *self.nofile_hard.get_or_init(|| match self.roots.own {
+            true => getrlimit(Resource::Nofile).maximum,
+            false => nofile_hard(&self.proc("self/limits")?),
+        })
     }
 
     /// Whether the kernel accounts pressure (PSI).
@@ -204,9 +215,29 @@ impl Host {
 fn read(path: &Path) -> Option<String> {
     /// The kernel's files have no size of their own, and most fit in a page.
     const PAGE: usize = 4096;
+    /// A mount table of a hundred thousand lines.
+    const MOST: u64 = 16 << 20;
     let mut text = String::with_capacity(PAGE);
-    File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    let file = File::open(path).ok()?;
+    file.take(MOST).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+/// The names in a folder; none when it cannot be read.
+fn names(folder: &Path) -> Vec<String> {
+    /// For the few names that the folders we look into have.
+    const ROOM: usize = 2048;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = rustix::fs::open(folder, flags, Mode::empty()) else {
+        return Vec::new();
+    };
+    let mut room = [MaybeUninit::uninit(); ROOM];
+    let mut entries = RawDir::new(folder, &mut room);
+    let mut names = Vec::new();
+    while let Some(Ok(entry)) = entries.next() {
+        names.extend(entry.file_name().to_str().map(str::to_owned));
+    }
+    names
 }
 
 /// `6.12.3-amd64` is (6, 12); what cannot be read is (0, 0).
@@ -235,24 +266,17 @@ fn nofile_hard(limits: &str) -> Option<u64> {
 
 /// `hugepages-2048kB` is `2MB`, as the hugetlb controller's files name it.
 fn page_sizes(folder: &Path) -> BTreeSet<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return BTreeSet::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| {
-            let kb: u64 = name
-                .strip_prefix("hugepages-")?
-                .strip_suffix("kB")?
-                .parse()
-                .ok()?;
-            Some(match kb {
-                kb if kb % (1 << 20) == 0 => format!("{}GB", kb >> 20),
-                kb if kb % (1 << 10) == 0 => format!("{}MB", kb >> 10),
-                kb => format!("{kb}KB"),
-            })
+    let names = names(folder);
+    let sizes = names.iter().filter_map(|name| {
+        let kb = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+        let kb: u64 = kb.parse().ok()?;
+        Some(match kb {
+            kb if kb % (1 << 20) == 0 => format!("{}GB", kb >> 20),
+            kb if kb % (1 << 10) == 0 => format!("{}MB", kb >> 10),
+            kb => format!("{kb}KB"),
         })
-        .collect()
+    });
+    sizes.collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::read;
+use super::{names, read};
 
 /// How the hierarchies are mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,8 @@ impl Cgroups {
         }
         let mut controllers = BTreeSet::new();
         // Joint mounts such as `cpu,cpuacct` carry a link for each part.
-        for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let parts = name.to_str().unwrap_or_default().split(',');
-            controllers.extend(parts.map(str::to_owned));
+        for name in names(root).iter().filter(|name| !name.starts_with('.')) {
+            controllers.extend(name.split(',').map(str::to_owned));
         }
         let hybrid = root.join("unified/cgroup.controllers").exists();
         controllers.remove("unified");

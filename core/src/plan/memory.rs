@@ -98,7 +98,10 @@ impl Planner<'_> {
             return self.leave_out(Key::MemorySwap, "the kernel does not account swap");
         }
         let resources = &self.inputs.spec.resources;
-        let total = resources.memory_and_swap;
+        // The spec's largest number limits nothing, and is what stands there
+        // where limit and swap together are more.
+        let most = i64::MAX.unsigned_abs();
+        let total = resources.memory_and_swap.filter(|total| *total < most);
         let beside = total.map(|total| {
             let limit = resources.memory_limit.unwrap_or(total);
             total.saturating_sub(limit)
@@ -123,12 +126,13 @@ impl Planner<'_> {
             self.push(setting);
             return Ok(());
         }
+        if !self.controller("hugetlb", &[Key::Hugepages])? {
+            return Ok(());
+        }
         if host.page_sizes().is_empty() {
             return self.leave_out(Key::Hugepages, "the kernel has no huge pages to withhold");
         }
-        if self.controller("hugetlb", &[Key::Hugepages])? {
-            self.push(setting);
-        }
+        self.push(setting);
         Ok(())
     }
 }

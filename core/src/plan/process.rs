@@ -26,7 +26,7 @@ impl Planner<'_> {
         let setting = self.plain(Key::OomScore)?;
         let host = self.inputs.host;
         Ok(match setting.value {
-            Some(Value::Score(score)) if score < host.oom_score_adj() && !host.sys_resource() => {
+            Some(Value::Score(score)) if !host.sys_resource() && score < host.oom_score_adj() => {
                 Setting {
                     note: Some(format!(
                         "{score} by {} needs CAP_SYS_RESOURCE; this is the least without it",

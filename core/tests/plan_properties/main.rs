@@ -83,6 +83,24 @@ fn version(host: &Host) -> Version {
     }
 }
 
+/// Found by the property below: limit and swap together are more than the
+/// spec has a number for.
+#[test]
+fn the_largest_numbers_are_planned_the_same_twice() {
+    let unlimited = ["cpu.quota", "memory.limit", "memory.swap"];
+    let unlimited = unlimited.map(|key| format!("{key} = \"unlimited\"\n"));
+    let case = generate::Case {
+        text: r#"{"annotations":{"packrank.io/priority":"low"},"linux":{"resources":{"unified":{"memory.max":"18446744073709551615","memory.swap.max":"1"}}}}"#.to_owned(),
+        claim: None,
+        extra: format!("[class.low]\n{}", unlimited.concat()),
+        on_disk: false,
+    };
+    let (policy, host) = (case.policy(), hosts::HostKind::Two.host());
+    let (_, once) = ranked(&case.text, &case, &policy, &host).unwrap();
+    let (_, twice) = ranked(&once, &case, &policy, &host).unwrap();
+    assert_eq!(once, twice);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
