@@ -17,10 +17,11 @@ use std::process::ExitCode;
 
 use packrank_core::host::Roots;
 use packrank_core::policy::{LoadError, Policy};
+use packrank_core::spec::Spec;
 use packrank_shim::bundle::BundleError;
 use packrank_shim::command::{self, CommandError};
-use packrank_shim::engine::{self, EngineError};
-use packrank_shim::planning::{self, Planned, Refusal};
+use packrank_shim::engine::{self, EngineError, Own};
+use packrank_shim::planning::{self, Hook, Planned, Refusal};
 
 use crate::{Format, terminal};
 use document::{Document, DocumentError};
@@ -124,7 +125,10 @@ fn explain(args: &Args) -> Result<Explained, Refused> {
         Some(folder) => Roots::under(folder),
         None => Roots::own(),
     };
-    let planned = planning::plan(&bytes, &folder, claim.as_ref(), &policy, roots)?;
+    let hook = hook(args);
+    let parsed = Spec::parse(&bytes).map_err(Refusal::from)?;
+    let claimed = claim.as_ref();
+    let planned = planning::ranked(&parsed, &folder, claimed, &policy, roots, hook.as_ref())?;
     let outcome = match planned {
         Some(planned) => Ok(Box::new(planned)),
         None => Err(unranked::reason(&bytes, claim.is_some(), &policy)?),
@@ -164,21 +168,30 @@ fn engine(
     }
 }
 
+/// What packrank-runtime, installed beside us, would add to the spec. What
+/// another host has installed we do not know.
+fn hook(args: &Args) -> Option<Hook> {
+    let own = Own::running();
+    own.beside("packrank-runtime")
+        .filter(|_| args.host.is_none())?;
+    Hook::beside(&own, args.policy.as_deref())
+}
+
 /// Why the plan is not written into config.json, where it is not.
 fn unwritten(planned: &Planned) -> Option<&'static str> {
     use packrank_core::policy::Mode;
     match planned.plan.rank.mode {
         _ if planned.applies() => None,
-        Mode::Audit => Some("mode audit: the plan is recorded, and config.json stays as it is"),
-        _ => Some("a pod's sandbox: config.json stays as it is, and the rank is its containers'"),
+        Mode::Audit => Some("mode audit: the plan is recorded, and nothing of it is done"),
+        _ => Some("a pod's sandbox: it keeps its own resources, and the rank is its containers'"),
     }
 }
 
 /// The config.json as the engine would get it.
 fn spec(explained: &Explained) -> ExitCode {
     let bytes = match &explained.outcome {
-        Ok(planned) if planned.applies() => planned.document.as_bytes(),
-        _ => &explained.document,
+        Ok(planned) => planned.document.as_bytes(),
+        Err(_) => &explained.document,
     };
     let silent = match &explained.outcome {
         Ok(planned) => unwritten(planned),

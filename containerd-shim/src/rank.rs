@@ -50,10 +50,9 @@ impl Ranked {
         aside(move || {
             let bundle = Bundle::open(&bundle, None)?;
             let document = bundle.read()?;
-            let file = policy.as_deref();
             // No hook: what hooks do is done in Create, Start and Delete.
             let none = || None;
-            let ranked = runtime::rank(&bundle, &document, claim.as_ref(), file, &overrides, none)?;
+            let ranked = runtime::rank(&bundle, &document, claim.as_ref(), &overrides, none)?;
             let Some((planned, _)) = ranked else {
                 return Ok(None);
             };

@@ -10,7 +10,8 @@ use packrank_shim::attach;
 use crate::{HookError, Options, input};
 
 pub fn run(options: &Options) -> Result<(), HookError> {
-    let state = input::state()?;
+    let mut state = input::state()?;
+    state.engine.clone_from(&options.engine);
     let notes = attach::attach(&state, options.policy.as_deref(), &options.run)?;
     for note in notes.into_iter().flatten() {
         eprintln!("packrank-hook: container {:?}: {note}", state.id);

@@ -43,6 +43,8 @@ struct Options {
     policy: Option<PathBuf>,
     /// `--run FOLDER`, instead of `/run/packrank`.
     run: PathBuf,
+    /// `--engine FILE`: the container's engine, where it is not what runs us.
+    engine: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -50,12 +52,14 @@ fn main() -> ExitCode {
     let mut options = Options {
         policy: None,
         run: PathBuf::from(RUN_FOLDER),
+        engine: None,
     };
     let mut phase = None;
     let mut args = std::env::args_os().skip(1);
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--policy") => options.policy = args.next().map(PathBuf::from),
+            Some("--engine") => options.engine = args.next().map(PathBuf::from),
             Some("--run") => options.run = args.next().map_or(options.run, PathBuf::from),
             _ => phase = Some(arg),
         }

@@ -26,9 +26,9 @@ use serde::Deserialize;
 
 pub use detach::{Swept, detach, sweep};
 pub use identity::cgroups;
+pub(crate) use register::PENDING;
 
 use crate::bundle::{Bundle, BundleError};
-use crate::command::Command;
 use crate::planning::{self, Refusal};
 use identity::Process;
 
@@ -189,19 +189,6 @@ pub fn attach(
         }
     }
     Ok(Some(notes))
-}
-
-/// At the wrapped `start`, before the engine's own: shapes a network that did
-/// not exist yet when the container was created.
-///
-/// # Errors
-/// When the network cannot be shaped although the host has what it needs.
-pub(crate) fn before_start(command: &Command) -> Result<(), AttachError> {
-    let id = command.rest.iter().rev().find_map(|word| word.to_str());
-    match id.filter(|id| !id.starts_with('-')) {
-        Some(id) => pending(id, command.policy.as_deref(), None, Path::new(RUN_FOLDER)),
-        None => Ok(()),
-    }
 }
 
 /// Shapes a network that did not exist yet when the container was attached.

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ pub enum BundleError {
 /// A bundle's folder, held open.
 #[derive(Debug)]
 pub struct Bundle {
-    folder: OwnedFd,
+    folder: File,
     path: PathBuf,
     name: String,
 }
@@ -86,7 +86,7 @@ impl Bundle {
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_PATH;
         let fd = nix::fcntl::open(&folder, flags, Mode::empty());
         Ok(Bundle {
-            folder: fd.map_err(|e| io_error(&folder, e))?,
+            folder: fd.map_err(|e| io_error(&folder, e))?.into(),
             path: std::path::absolute(&folder).unwrap_or(folder),
             name: name.unwrap_or("config.json").to_owned(),
         })
@@ -144,10 +144,23 @@ impl Bundle {
             let bytes = meta.len();
             return Err(BundleError::TooLarge { path, bytes });
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1);
-        file.take(MOST_BYTES as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(read_error)?;
+        // One read for the file and one for its end, whatever its size.
+        let mut bytes = vec![0; usize::try_from(meta.len()).unwrap_or(0) + 1];
+        let mut filled = 0;
+        loop {
+            match (&file).read(&mut bytes[filled..]).map_err(read_error)? {
+                0 => break,
+                read => filled += read,
+            }
+            if filled > MOST_BYTES {
+                let bytes = filled as u64;
+                return Err(BundleError::TooLarge { path, bytes });
+            }
+            if filled == bytes.len() {
+                bytes.resize(2 * filled, 0);
+            }
+        }
+        bytes.truncate(filled);
         Ok(bytes)
     }
 
@@ -170,8 +183,7 @@ impl Bundle {
             return Err(BundleError::Symlink { path });
         }
         self.own_only(&path, &meta)?;
-        let folder = self.folder.try_clone().map(File::from);
-        let folder = folder.and_then(|f| f.metadata());
+        let folder = self.folder.metadata();
         let folder = folder.map_err(|source| BundleError::Io {
             path: self.path.clone(),
             source,
@@ -237,15 +249,7 @@ impl Bundle {
                 Err(errno) => return Err(io_error(&path, errno)),
             };
             fill(&file, &path, bytes, like)?;
-            let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-            let follow = AtFlags::AT_SYMLINK_FOLLOW;
-            let linked = linkat(
-                AT_FDCWD,
-                unnamed.as_str(),
-                &self.folder,
-                temporary.as_str(),
-                follow,
-            );
+            let linked = self.name_it(&file, &temporary);
             let renamed =
                 linked.and_then(|()| renameat(&self.folder, &*temporary, &self.folder, name));
             match renamed {
@@ -259,6 +263,20 @@ impl Bundle {
             }
         }
         Err(io_error(&path, Errno::EBUSY))
+    }
+
+    /// Gives a name to a file that has none.
+    fn name_it(&self, file: &File, name: &str) -> nix::Result<()> {
+        let (here, empty) = (&self.folder, AtFlags::AT_EMPTY_PATH);
+        match linkat(file, "", here, name, empty) {
+            // The short way needs CAP_DAC_READ_SEARCH.
+            Err(Errno::ENOENT) => {
+                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                let follow = AtFlags::AT_SYMLINK_FOLLOW;
+                linkat(AT_FDCWD, path.as_str(), here, name, follow)
+            }
+            done => done,
+        }
     }
 
     /// The same where every file has a name from the start: one of this process.

@@ -28,8 +28,6 @@ pub struct Command {
     pub log: Option<PathBuf>,
     /// `--log-format json`.
     pub log_json: bool,
-    /// `--debug`.
-    pub debug: bool,
     /// `--bundle`, of create and run.
     pub bundle: Option<PathBuf>,
     /// crun's `--config`, of create and run.
@@ -118,7 +116,6 @@ impl Command {
             match (name, &value) {
                 ("log", Some(path)) => command.log = Some(PathBuf::from(path)),
                 ("log-format", Some(format)) => command.log_json = format == "json",
-                ("debug", _) => command.debug = true,
                 _ => {}
             }
             let separate = option(&arg).is_some_and(|(_, inline)| inline.is_none());

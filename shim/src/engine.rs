@@ -3,14 +3,18 @@
 //! In: the flag's, the policy's and PATH's word. Out: the engine's path; then
 //! this process is the engine.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 /// The engines looked for, in this order.
-pub const KNOWN: [&str; 4] = ["runc", "crun", "youki", "packrank-engine"];
+pub const KNOWN: [&str; 4] = ["runc", "crun", "youki", OURS];
+
+/// Our own engine, for where there is no other.
+const OURS: &str = "packrank-engine";
 
 /// Where an engine is looked for when PATH is not set: containerd and Docker
 /// start runtimes with an environment of their own making.
@@ -45,72 +49,142 @@ pub enum EngineError {
     },
 }
 
-/// The engine to hand over to.
-///
-/// # Errors
-/// When the one that was named, or any at all, is not there.
-pub fn find(flag: Option<&Path>, policy: Option<&Path>) -> Result<PathBuf, EngineError> {
-    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-    for (named, by) in [(flag, "--engine"), (policy, "the policy's [engine] path")] {
-        if let Some(named) = named {
-            let found = if named.components().count() == 1 {
-                in_path(&path, &named.to_string_lossy())
-            } else {
-                runnable(named).ok()
+/// This program's own file. It is never an engine, since a runtime that calls
+/// itself runs for ever; and beside it its companions are found.
+#[derive(Debug, Clone)]
+pub struct Own {
+    path: PathBuf,
+    /// Device and inode.
+    file: Option<(u64, u64)>,
+}
+
+impl Own {
+    /// By the path it was started by.
+    #[must_use]
+    pub fn at(path: &Path) -> Own {
+        match std::fs::metadata(path) {
+            Ok(meta) => Own::new(path, &meta),
+            Err(_) => Own::running(),
+        }
+    }
+
+    /// By the kernel's word. A process's first look into its own /proc costs
+    /// more than all else that stepping aside takes.
+    #[must_use]
+    pub fn running() -> Own {
+        let path = Path::new("/proc/self/exe");
+        match std::fs::metadata(path) {
+            Ok(meta) => Own::new(path, &meta),
+            Err(_) => Own {
+                path: path.to_owned(),
+                file: None,
+            },
+        }
+    }
+
+    fn new(path: &Path, meta: &Metadata) -> Own {
+        Own {
+            path: path.to_owned(),
+            file: Some((meta.dev(), meta.ino())),
+        }
+    }
+
+    /// The program of this name that was installed beside it.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Option<PathBuf> {
+        let own = std::fs::canonicalize(&self.path).ok()?;
+        self.runnable(&own.with_file_name(name)).ok()
+    }
+
+    /// The engine to hand over to.
+    ///
+    /// # Errors
+    /// When the one that was named, or any at all, is not there.
+    pub fn find(&self, flag: Option<&Path>, policy: Option<&Path>) -> Result<PathBuf, EngineError> {
+        for (named, by) in [(flag, "--engine"), (policy, "the policy's [engine] path")] {
+            let Some(named) = named else { continue };
+            let found = match named.components().count() {
+                1 => self.in_path(&search_path(), &named.to_string_lossy()),
+                _ => self.runnable(named).ok(),
             };
             return found.ok_or_else(|| EngineError::Named {
                 path: named.to_owned(),
                 by,
-                source: match runnable(named) {
+                source: match self.runnable(named) {
                     Err(source) => source,
                     Ok(_) => io::ErrorKind::NotFound.into(),
                 },
             });
         }
+        let path = search_path();
+        KNOWN
+            .into_iter()
+            .find_map(|name| self.locate(&path, name))
+            .ok_or(EngineError::NotFound { path })
     }
-    KNOWN
-        .into_iter()
-        .find_map(locate)
-        .ok_or(EngineError::NotFound { path })
+
+    fn is(&self, meta: &Metadata) -> bool {
+        self.file == Some((meta.dev(), meta.ino()))
+    }
+
+    /// The path, if it is a program and not ourselves.
+    fn runnable(&self, path: &Path) -> io::Result<PathBuf> {
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
+            return Err(io::Error::other("is no program"));
+        }
+        if self.is(&meta) {
+            return Err(io::Error::other("is packrank-runtime itself"));
+        }
+        Ok(path.to_owned())
+    }
+
+    fn in_path(&self, path: &str, name: &str) -> Option<PathBuf> {
+        path.split(':')
+            .filter(|folder| !folder.is_empty())
+            .find_map(|folder| self.runnable(&Path::new(folder).join(name)).ok())
+    }
+
+    /// Where the engine of this name is: in PATH, or, if it is our own, beside
+    /// us.
+    fn locate(&self, path: &str, name: &str) -> Option<PathBuf> {
+        let found = self.in_path(path, name);
+        found.or_else(|| self.beside(name).filter(|_| name == OURS))
+    }
+}
+
+fn search_path() -> String {
+    std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned())
+}
+
+/// The engine to hand over to.
+///
+/// # Errors
+/// When the one that was named, or any at all, is not there.
+pub fn find(flag: Option<&Path>, policy: Option<&Path>) -> Result<PathBuf, EngineError> {
+    Own::running().find(flag, policy)
 }
 
 /// Where the engine of this name is: in PATH, or, if it is our own, beside us.
 #[must_use]
 pub fn locate(name: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-    in_path(&path, name).or_else(|| beside_us().filter(|own| own.ends_with(name)))
+    Own::running().locate(&search_path(), name)
 }
 
-fn in_path(path: &str, name: &str) -> Option<PathBuf> {
-    path.split(':')
-        .filter(|folder| !folder.is_empty())
-        .find_map(|folder| runnable(&Path::new(folder).join(name)).ok())
-}
-
-/// Our own engine, where it was put beside us.
-fn beside_us() -> Option<PathBuf> {
-    let own = std::fs::read_link("/proc/self/exe").ok()?;
-    runnable(&own.with_file_name("packrank-engine")).ok()
-}
-
-/// The path, if it is a program and not ourselves: a runtime that calls itself
-/// runs for ever.
-fn runnable(path: &Path) -> io::Result<PathBuf> {
-    let meta = std::fs::metadata(path)?;
-    if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
-        return Err(io::Error::other("is no program"));
-    }
-    let own = std::fs::metadata("/proc/self/exe");
-    if own.is_ok_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
-        return Err(io::Error::other("is packrank-runtime itself"));
-    }
-    Ok(path.to_owned())
-}
-
-/// Becomes the engine. Comes back only with the reason why not.
+/// Becomes the engine, with the signals, files and environment that we were
+/// given. Comes back only with the reason why not.
 #[must_use]
 pub fn exec(engine: PathBuf, args: &[OsString]) -> EngineError {
-    let source = std::process::Command::new(&engine).args(args).exec();
+    let words = std::iter::once(engine.as_os_str());
+    let words = words.chain(args.iter().map(OsString::as_os_str));
+    let words: Result<Vec<CString>, _> = words.map(|word| CString::new(word.as_bytes())).collect();
+    let source = match words {
+        Ok(words) => match nix::unistd::execv(&words[0], &words) {
+            Err(errno) => errno.into(),
+            Ok(never) => match never {},
+        },
+        Err(source) => source.into(),
+    };
     EngineError::Exec {
         path: engine,
         source,
@@ -127,6 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("runc");
         fs::write(&file, "").unwrap();
+        let runnable = |path: &Path| Own::running().runnable(path);
         assert!(runnable(&file).is_err());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(runnable(&file).is_ok());

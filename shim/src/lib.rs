@@ -9,6 +9,7 @@ pub mod attach;
 pub mod bundle;
 pub mod command;
 pub mod engine;
+pub mod late;
 pub mod log;
 pub mod planning;
 pub mod runtime;

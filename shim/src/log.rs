@@ -1,97 +1,77 @@
 //! The engine's log file, in the engine's own form.
 //!
-//! In: `--log`, `--log-format`, `--debug`, and tracing's events. Out: lines
-//! such as runc writes them, because containerd, Docker and Podman show their
-//! users the last error line of that file and nothing else.
+//! In: `--log`, `--log-format`, and what is to be told. Out: lines such as
+//! runc writes them, because containerd, Docker and Podman show their users
+//! the last error line of that file and nothing else.
 
-use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use packrank_core::spec::quote;
 
-/// Writes events to the log file.
+/// How much a line matters, in the engines' words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Something was done.
+    Info,
+    /// Something was left out.
+    Warning,
+    /// The container is refused.
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// Lines for the log file, told at one moment.
 #[derive(Debug)]
 pub struct Log {
-    file: File,
     json: bool,
-    most: Level,
+    time: String,
+    lines: String,
 }
 
 impl Log {
-    /// Opens the file to append to it.
+    /// No lines yet; as JSON where `--log-format` says so.
+    #[must_use]
+    pub fn new(json: bool) -> Log {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now());
+        Log {
+            json,
+            time: now.to_string(),
+            lines: String::new(),
+        }
+    }
+
+    /// Adds a line.
+    pub fn tell(&mut self, level: Level, message: &str) {
+        let (level, message, time) = (level.name(), quote(message), &self.time);
+        let line = match self.json {
+            true => format!("{{\"level\":\"{level}\",\"msg\":{message},\"time\":\"{time}\"}}\n"),
+            false => format!("time=\"{time}\" level={level} msg={message}\n"),
+        };
+        self.lines.push_str(&line);
+    }
+
+    /// Appends the lines to the file, made with mode 0600 where there is none:
+    /// in one write, so that two processes' lines do not mix.
     ///
     /// # Errors
     /// The kernel's answer.
-    pub fn open(path: &Path, json: bool, debug: bool) -> io::Result<Log> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
-        Ok(Log {
-            file,
-            json,
-            most: if debug { Level::DEBUG } else { Level::INFO },
-        })
-    }
-
-    fn line(&self, level: Level, message: &str) -> io::Result<()> {
-        let time = humantime::format_rfc3339_seconds(SystemTime::now());
-        let level = match level {
-            Level::WARN => "warning",
-            Level::ERROR => "error",
-            Level::INFO => "info",
-            _ => "debug",
-        };
-        let message_json = serde_json::Value::from(message);
-        // One write, so that two processes' lines do not mix.
-        let line = if self.json {
-            format!("{{\"level\":\"{level}\",\"msg\":{message_json},\"time\":\"{time}\"}}\n")
-        } else {
-            format!("time=\"{time}\" level={level} msg={message_json}\n")
-        };
-        (&self.file).write_all(line.as_bytes())
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.most
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        // A log that cannot be written must not stop a container.
-        let _ = self.line(*event.metadata().level(), text.0.trim_end());
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-/// The message, then the fields as `name=value`.
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String does not fail.
-        let _ = match field.name() {
-            "message" => write!(self.0, "{value:?} "),
-            name => write!(self.0, "{name}={value:?} "),
-        };
+    pub fn append(&self, path: &Path) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).create(true).mode(0o600).open(path)?;
+        file.write_all(self.lines.as_bytes())
     }
 }
 
@@ -103,22 +83,24 @@ mod tests {
     fn lines_are_runcs() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.json");
-        let log = Log::open(&path, true, false).unwrap();
-        tracing::subscriber::with_default(log, || {
-            tracing::debug!("not asked for");
-            tracing::error!("no \"such\"\nthing");
-        });
+        let mut log = Log::new(true);
+        log.tell(Level::Info, "ranked");
+        log.tell(Level::Error, "no \"such\"\nthing");
+        log.append(&path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
+        let last = text.lines().last().unwrap();
+        let line: serde_json::Value = serde_json::from_str(last).unwrap();
         assert_eq!(line["level"], "error");
         assert_eq!(line["msg"], "no \"such\"\nthing");
-        assert_eq!(text.lines().count(), 1);
-        let text_log = Log::open(&path, false, true).unwrap();
-        tracing::subscriber::with_default(text_log, || tracing::info!(priority = %"low", "ranked"));
+        assert_eq!(text.lines().count(), 2);
+        let mut log = Log::new(false);
+        log.tell(Level::Warning, "left out");
+        log.append(&path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(
-            text.ends_with("level=info msg=\"ranked priority=low\"\n"),
+            text.ends_with("Z\" level=warning msg=\"left out\"\n"),
             "{text}"
         );
+        assert_eq!(text.lines().count(), 3);
     }
 }

@@ -3,11 +3,15 @@
 //! In: the arguments an engine gives to runc. Out: never a process of ours:
 //! the real engine takes this one's place, with a ranked config.json where the
 //! container has a class.
+#![cfg_attr(not(test), no_main)]
 
 mod arena;
+#[cfg(not(test))]
+mod entry;
 
-use std::process::ExitCode;
+use std::ffi::{OsString, c_int};
 
+use packrank_shim::engine::Own;
 use packrank_shim::runtime;
 
 /// A start is one short burst of small allocations; musl's own allocator would
@@ -15,8 +19,10 @@ use packrank_shim::runtime;
 #[global_allocator]
 static ALLOCATOR: arena::Arena = arena::Arena::new();
 
-fn main() -> ExitCode {
-    let error = runtime::main(std::env::args_os().collect());
+/// The exit status, where no engine took our place.
+#[cfg_attr(test, expect(dead_code))]
+fn run(args: Vec<OsString>, own: &Own) -> c_int {
+    let error = runtime::main(args, own);
     eprintln!("packrank-runtime: {error}");
-    ExitCode::FAILURE
+    1
 }

@@ -15,6 +15,8 @@ use packrank_core::policy::{LoadError, Mode, Policy};
 use packrank_core::rank::{Rank, RankError, RuntimeClaim};
 use packrank_core::spec::{DocumentError, Phase, Spec, SpecError, add_hooks, rewrite};
 
+use crate::engine::Own;
+
 /// Where policy files are.
 pub const POLICY_FOLDER: &str = "/etc/packrank";
 
@@ -161,17 +163,16 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// The one that was installed beside this program.
+    /// The one that was installed beside the program.
     #[must_use]
-    pub fn beside_us(policy: Option<&Path>) -> Option<Hook> {
-        let own = std::fs::read_link("/proc/self/exe").ok()?;
-        let program = own.with_file_name("packrank-hook");
-        program.is_file().then(|| Hook {
-            options: policy.map_or_else(Vec::new, |file| {
-                let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-                vec!["--policy".to_owned(), file.display().to_string()]
-            }),
-            program,
+    pub fn beside(own: &Own, policy: Option<&Path>) -> Option<Hook> {
+        let options = |file: &Path| {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+            vec!["--policy".to_owned(), file.display().to_string()]
+        };
+        Some(Hook {
+            program: own.beside("packrank-hook")?,
+            options: policy.map_or_else(Vec::new, options),
         })
     }
 }

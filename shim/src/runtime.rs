@@ -11,11 +11,11 @@ use packrank_core::policy::{LoadError, Policy};
 use packrank_core::rank::RuntimeClaim;
 use packrank_core::spec::Spec;
 
-use crate::attach::{self, AttachError};
 use crate::bundle::{Bundle, BundleError};
 use crate::command::{Command, CommandError};
-use crate::engine::{self, EngineError};
-use crate::log::Log;
+use crate::engine::{self, EngineError, Own};
+use crate::late::{self, LateError};
+use crate::log::{Level, Log};
 use crate::planning::{self, Hook, POLICY_FOLDER, Planned, Refusal};
 use crate::update::{self, UpdateError};
 
@@ -39,35 +39,41 @@ pub enum RuntimeError {
     Policy(#[from] LoadError),
     /// The container's network cannot be shaped.
     #[error(transparent)]
-    Attach(#[from] AttachError),
+    Late(#[from] LateError),
     /// An update cannot be merged with the plan.
     #[error(transparent)]
     Update(#[from] UpdateError),
 }
 
 /// Does what the arguments say; comes back only with the reason why not,
-/// which the engine's log file has by then.
+/// which the engine's log file has by then. `own` is this program's own file.
 #[must_use]
-pub fn main(args: Vec<OsString>) -> RuntimeError {
+pub fn main(args: Vec<OsString>, own: &Own) -> RuntimeError {
     let (command, wrong) = Command::read(args);
     let Err(error) = match wrong {
         Some(wrong) => Err(wrong.into()),
-        None => run(&command),
+        None => run(&command, own),
     };
-    if let Some(path) = &command.log
-        && let Ok(log) = Log::open(path, command.log_json, command.debug)
-    {
-        tracing::subscriber::with_default(log, || tracing::error!("{error}"));
+    if let Some(path) = &command.log {
+        let mut log = Log::new(command.log_json);
+        log.tell(Level::Error, &error.to_string());
+        // The caller hears the reason on stderr too.
+        let _ = log.append(path);
     }
     error
 }
 
-fn run(command: &Command) -> Result<std::convert::Infallible, RuntimeError> {
-    let overrides = Overrides::read(command.policy.as_deref())?;
-    let engine = engine::find(command.engine.as_deref(), overrides.engine.as_deref())?;
+fn run(command: &Command, own: &Own) -> Result<std::convert::Infallible, RuntimeError> {
+    let ranks = matches!(command.verb.as_deref(), Some("create" | "run"));
+    let overrides = match ranks || command.engine.is_none() {
+        true => Overrides::read(command.policy.as_deref())?,
+        // It could only name another engine than the one that was named.
+        false => Overrides::default(),
+    };
+    let engine = own.find(command.engine.as_deref(), overrides.engine.as_deref())?;
     match command.verb.as_deref() {
-        Some("create" | "run") => create(command, &overrides)?,
-        Some("start") => attach::before_start(command)?,
+        Some("create" | "run") => create(command, &overrides, own)?,
+        Some("start") => late::shape(command, own)?,
         Some("update") => {
             if let Some(merged) = update::merge(command, &engine)? {
                 std::process::exit(merged.run(&engine)?);
@@ -78,13 +84,16 @@ fn run(command: &Command) -> Result<std::convert::Infallible, RuntimeError> {
     Err(engine::exec(engine, &command.forwarded).into())
 }
 
-/// What every verb must know of the policy, without the cost of all of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What every verb must know of the policy, without the cost of all of it
+/// where there is no file.
+#[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The engine that the policy names.
     pub engine: Option<PathBuf>,
     /// Whether containers without a claim have a class.
     pub default_class: bool,
+    /// The whole, where there are files.
+    policy: Option<Policy>,
 }
 
 impl Overrides {
@@ -94,28 +103,24 @@ impl Overrides {
     /// When the policy cannot be had.
     pub fn read(file: Option<&Path>) -> Result<Overrides, LoadError> {
         if file.is_none() && !Path::new(POLICY_FOLDER).exists() {
-            return Ok(Overrides {
-                engine: None,
-                default_class: false,
-            });
+            return Ok(Overrides::default());
         }
-        let policy: Policy = planning::policy(file)?;
+        let policy = planning::policy(file)?;
         Ok(Overrides {
-            engine: policy.engine,
+            engine: policy.engine.clone(),
             default_class: policy.default_class.is_some(),
+            policy: Some(policy),
         })
     }
 }
 
 /// Ranks the bundle, where its container claims a class.
-fn create(command: &Command, overrides: &Overrides) -> Result<(), RuntimeError> {
+fn create(command: &Command, overrides: &Overrides, own: &Own) -> Result<(), RuntimeError> {
     let folder = command.bundle.as_deref().unwrap_or(Path::new("."));
     let bundle = Bundle::open(folder, command.config.as_deref())?;
     let document = bundle.read()?;
-    let hook = || Hook::beside_us(command.policy.as_deref());
-    let policy = command.policy.as_deref();
-    let claim = command.claim.as_ref();
-    let planned = rank(&bundle, &document, claim, policy, overrides, hook)?;
+    let hook = || Hook::beside(own, command.policy.as_deref());
+    let planned = rank(&bundle, &document, command.claim.as_ref(), overrides, hook)?;
     if let Some((planned, hook)) = planned {
         note(command, &planned, hook.is_some());
     }
@@ -132,7 +137,6 @@ pub fn rank(
     bundle: &Bundle,
     document: &[u8],
     claim: Option<&RuntimeClaim>,
-    policy: Option<&Path>,
     overrides: &Overrides,
     hook: impl FnOnce() -> Option<Hook>,
 ) -> Result<Option<(Planned, Option<Hook>)>, RuntimeError> {
@@ -140,11 +144,18 @@ pub fn rank(
     if !claimed && !mentions_us(document) {
         return Ok(None);
     }
-    let policy = planning::policy(policy)?;
+    let built_in;
+    let policy = match &overrides.policy {
+        Some(policy) => policy,
+        None => {
+            built_in = Policy::built_in().map_err(LoadError::from)?;
+            &built_in
+        }
+    };
     let spec = Spec::parse(document).map_err(Refusal::from)?;
     let hook = hook();
     let path = bundle.path();
-    let planned = planning::ranked(&spec, path, claim, &policy, Roots::own(), hook.as_ref())?;
+    let planned = planning::ranked(&spec, path, claim, policy, Roots::own(), hook.as_ref())?;
     let Some(planned) = planned else {
         return Ok(None);
     };
@@ -157,27 +168,34 @@ pub fn rank(
 
 /// Whether the document can hold an annotation of ours at all.
 fn mentions_us(document: &[u8]) -> bool {
-    memchr::memmem::find(document, b"packrank").is_some()
+    const US: &str = "packrank";
+    // The search in text is the quick one; what is no text may go to its
+    // engine all the same.
+    std::str::from_utf8(document).map_or_else(
+        |_| document.windows(US.len()).any(|part| part == US.as_bytes()),
+        |text| text.contains(US),
+    )
 }
 
 /// One line for the applied plan, one for each thing left out.
 fn note(command: &Command, planned: &Planned, hook: bool) {
     let Some(path) = &command.log else { return };
-    let Ok(log) = Log::open(path, command.log_json, command.debug) else {
-        return;
-    };
     let plan = &planned.plan;
-    tracing::subscriber::with_default(log, || {
-        let (mode, claimed) = (plan.rank.mode.name(), &plan.rank.claimed);
-        tracing::info!(priority = %plan.rank.priority, %claimed, %mode, "ranked");
-        for setting in plan.settings.iter().filter(|s| s.value.is_none()) {
-            let why = setting.note.as_deref().unwrap_or_default();
-            tracing::warn!(key = %setting.key, "{why}");
-        }
-        if !hook {
-            tracing::warn!(
-                "network and disk space are left out: packrank-hook is not installed beside packrank-runtime"
-            );
-        }
-    });
+    let (class, claimed) = (plan.rank.priority, &plan.rank.claimed);
+    let mode = plan.rank.mode.name();
+    let mut log = Log::new(command.log_json);
+    let ranked = format!("ranked priority={class} claimed={claimed} mode={mode}");
+    log.tell(Level::Info, &ranked);
+    for setting in plan.settings.iter().filter(|s| s.value.is_none()) {
+        let why = setting.note.as_deref().unwrap_or_default();
+        log.tell(Level::Warning, &format!("{why} key={}", setting.key));
+    }
+    if !hook {
+        log.tell(
+            Level::Warning,
+            "network and disk space are left out: packrank-hook is not installed beside packrank-runtime",
+        );
+    }
+    // A log that cannot be written must not stop a container.
+    let _ = log.append(path);
 }

@@ -124,6 +124,31 @@ fn a_sandbox_keeps_its_document() {
 }
 
 #[test]
+fn the_spec_has_the_hooks_that_the_runtime_beside_us_would_add() {
+    let bin = folder();
+    let policy = file(&bin, "p.toml", "");
+    for name in ["packrank", "packrank-runtime", "packrank-hook"] {
+        std::fs::copy(env!("CARGO_BIN_EXE_packrank"), bin.path().join(name)).unwrap();
+    }
+    let spec = |more: &[&str]| {
+        let bundle = file(&bin, "config.json", CLAIM);
+        let mut packrank = std::process::Command::new(bin.path().join("packrank"));
+        let output = packrank.args(["explain", &bundle, "--spec"]).args(more);
+        let output = output.output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let program = text(&bin.path().canonicalize().unwrap().join("packrank-hook"));
+    let hook = |phase: &str| serde_json::json!([{"path": program, "args": ["packrank-hook", "--policy", policy, phase], "timeout": 10}]);
+    let want =
+        serde_json::json!({"createRuntime": hook("createRuntime"), "poststop": hook("poststop")});
+    assert_eq!(spec(&["--policy", &policy])["hooks"], want);
+    let v2 = host("v2");
+    assert!(spec(&["--host", &v2])["hooks"].is_null());
+    std::fs::remove_file(bin.path().join("packrank-runtime")).unwrap();
+    assert!(spec(&[])["hooks"].is_null());
+}
+
+#[test]
 fn the_rewritten_spec_explains_to_itself() {
     let v2 = host("v2");
     let once = packrank(&["explain", &config("web"), "--spec", "--host", &v2]).ok();

@@ -14,6 +14,13 @@ fn shaped_when_the_network_comes_between_create_and_start() {
         world.call(&["start", &id]);
         let qdisc = world.run("tc", &["class", "show", "dev", "vlife"]);
         assert!(qdisc.contains("rate 5"), "to the container: {qdisc}");
+        let record = std::fs::read(format!("/run/packrank/packs/{id}.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let engine = record["engine"].as_str().unwrap();
+        assert!(
+            engine.ends_with("/runc"),
+            "the engine of the record: {engine}"
+        );
         let ours = world.ours();
         assert_eq!(
             ours.iter().filter(|o| o.starts_with("prk")).count(),
