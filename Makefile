@@ -2,10 +2,13 @@
 # the rest.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
+PREFIX ?= /usr/local
 CACHE := $(or $(PACKRANK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/packrank)
 export PACKRANK_CACHE := $(CACHE)
 
-.PHONY: help build demo test check unit native vm bench fuzz sim vm-image vm-shell clean
+export PREFIX DESTDIR
+
+.PHONY: help build install deb demo test check unit native vm bench fuzz sim vm-image vm-shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +37,12 @@ bench: ## medians, spread and ratios beside the peers
 
 fuzz: ## each fuzz target for SECONDS (60)
 	@fuzz/run $(or $(SECONDS_EACH),60)
+
+install: ## what out/bin holds, with man pages and completions, under DESTDIR and PREFIX
+	@scripts/install
+
+deb: ## a Debian package of it in out/
+	@scripts/deb
 
 vm: ## every case in the Debian 13 guest
 	@scripts/setup build

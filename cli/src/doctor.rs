@@ -9,8 +9,10 @@ mod cgroups;
 mod disk;
 mod engines;
 mod features;
+mod managers;
 mod network;
 mod process;
+mod programs;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -101,6 +103,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Group {
             name: "host",
             findings: process::host(&patient),
+        },
+        Group {
+            name: "packrank",
+            findings: programs::findings(&patient),
+        },
+        Group {
+            name: "managers",
+            findings: managers::findings(&patient),
         },
         Group {
             name: "engines",

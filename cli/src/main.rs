@@ -10,9 +10,12 @@ mod doctor;
 mod events;
 mod explain;
 mod gc;
+mod generate;
+mod install;
 mod metrics;
 mod pause;
 mod policy;
+mod program;
 mod set;
 mod status;
 mod terminal;
@@ -35,9 +38,12 @@ enum Verb {
     Explain(explain::Args),
     Policy(policy::Args),
     Doctor(doctor::Args),
+    Install(install::Args),
+    Uninstall(install::UninstallArgs),
     Status(status::Args),
     Set(set::Args),
     Gc(gc::Args),
+    Generate(generate::Args),
     Metrics(metrics::Args),
     Watch(watch::Args),
     Events(events::Args),
@@ -59,9 +65,12 @@ fn main() -> ExitCode {
         Verb::Explain(args) => explain::run(&args),
         Verb::Policy(args) => policy::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Install(args) => install::run(&args),
+        Verb::Uninstall(args) => install::uninstall(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Set(args) => set::run(&args),
         Verb::Gc(args) => gc::run(&args),
+        Verb::Generate(args) => generate::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
         Verb::Watch(args) => watch::run(&args),
         Verb::Events(args) => events::run(&args),

@@ -4,15 +4,15 @@
 //! of it on a host like this, and whether any could run a container.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use packrank_core::host::Layout;
 use packrank_core::policy::{LoadError, Policy};
 use packrank_shim::engine::{self, KNOWN};
 
 use super::{Finding, Mark, Patient, finding};
+use crate::program::ask;
 
 /// An engine that has not told its version by then will not.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -92,36 +92,16 @@ fn odd(name: &str, layout: Layout) -> Option<&'static str> {
 
 /// The version, from the first line of `--version`.
 fn version(engine: &Path) -> Option<String> {
-    let mut child = Command::new(engine)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    if !ended(&mut child) {
-        // It may have ended in the meantime; either way it is waited for.
-        let _ = child.kill();
-        let _ = child.wait();
-        return None;
-    }
-    let text = std::io::read_to_string(child.stdout.take()?).ok()?;
-    let words = text.lines().next()?.split_whitespace();
+    let answer = ask(Command::new(engine).arg("--version"), PATIENCE).ok()?;
+    number(answer.said.lines().next()?).map(str::to_owned)
+}
+
+/// The first word of a line that is a version's number.
+pub(super) fn number(line: &str) -> Option<&str> {
     let number = |word: &&str| {
         word.trim_start_matches('v')
             .starts_with(|c: char| c.is_ascii_digit())
     };
-    words.into_iter().find(number).map(str::to_owned)
-}
-
-fn ended(child: &mut Child) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        match child.try_wait() {
-            Ok(Some(_)) => return true,
-            Ok(None) => sleep(Duration::from_millis(5)),
-            Err(_) => return false,
-        }
-    }
-    false
+    let word = line.split_whitespace().find(number)?;
+    Some(word.trim_end_matches(','))
 }

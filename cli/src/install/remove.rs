@@ -1,0 +1,150 @@
+//! `packrank uninstall`: back out without a trace.
+//!
+//! In: what installations kept. Out: each file as it was, byte for byte; where
+//! others changed it meanwhile, their changes stay and only ours go.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use packrank_core::record::Packs;
+use packrank_shim::attach::{RUN_FOLDER, running};
+
+use super::edit::{Edit, remove_folders};
+use super::engine::Draft;
+use super::kept::{Kept, installed};
+use super::node::Node;
+use super::{Engine, InstallError, activate, apply, programs, root_only, say, show};
+use crate::terminal::{self, DIM, GREEN};
+
+/// Take back what `packrank install` did
+///
+/// Configuration files become what they were, byte for byte; what others
+/// changed in them since stays. Containers that run are not touched; while
+/// ranked ones do, nothing is done: they need packrank-runtime to end.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// One engine only; the programs go with the last one
+    #[arg(long = "for", value_enum, value_name = "ENGINE")]
+    engine: Option<Engine>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Have the engine reload or restart, where it must
+    #[arg(long)]
+    restart: bool,
+    /// Another root folder than /: services are left alone there
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "/",
+        hide_default_value = true
+    )]
+    root: PathBuf,
+}
+
+/// Answers, and gives the exit status.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match uninstall(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => terminal::fail(&error),
+    }
+}
+
+fn uninstall(args: &Args) -> Result<(), InstallError> {
+    let node = Node::new(&args.root);
+    root_only(args.dry_run)?;
+    nobody_needs_us(&node)?;
+    let installed = installed(&node)?;
+    let chosen: Vec<Engine> = match args.engine {
+        Some(engine) => installed.iter().copied().filter(|e| *e == engine).collect(),
+        None => installed.clone(),
+    };
+    if let (Some(engine), true) = (args.engine, chosen.is_empty()) {
+        say(&format!(
+            "packrank is not installed for {engine}: nothing to change"
+        ));
+        return Ok(());
+    }
+    for engine in &chosen {
+        back_out(&node, *engine, args)?;
+    }
+    if args.dry_run {
+        say(&format!("{DIM}a dry run: nothing was changed{DIM:#}"));
+        return Ok(());
+    }
+    if chosen.len() == installed.len() {
+        let gone = programs::remove(&node)?;
+        for path in &gone {
+            say(&format!("remove {path}"));
+        }
+        // What runs is registered there, and nothing does.
+        let _ = fs::remove_dir_all(node.at(RUN_FOLDER));
+        if chosen.is_empty() && gone.is_empty() {
+            say("packrank is not installed for any engine: nothing to change");
+        }
+    }
+    Ok(())
+}
+
+fn back_out(node: &Node, engine: Engine, args: &Args) -> Result<(), InstallError> {
+    let kept = Kept::read(node, engine.name())?.unwrap_or_default();
+    let mut edits = Vec::new();
+    for (path, kept) in &kept.edits {
+        let now = node.read(path)?;
+        let after = match &now {
+            None => None,
+            Some(now) if *now == kept.after => kept.before.clone(),
+            Some(now) => engine.without(path, now)?,
+        };
+        edits.push(Edit {
+            path: path.clone(),
+            before: now,
+            after,
+        });
+    }
+    engine.check(node, &edits)?;
+    let draft = Draft {
+        edits,
+        notes: Vec::new(),
+        takes: engine.takes(),
+    };
+    show(&draft);
+    if args.dry_run {
+        return Ok(());
+    }
+    apply(node, &draft.edits)?;
+    if draft.changes() {
+        activate(node, engine, &draft, args.restart)?;
+    }
+    remove_folders(node, &kept.folders);
+    Kept::forget(node, engine.name())?;
+    remove_folders(node, &kept.folders);
+    say(&format!(
+        "{GREEN}packrank is no longer installed for {engine}{GREEN:#}"
+    ));
+    Ok(())
+}
+
+/// Ranked containers that run end through packrank-runtime.
+fn nobody_needs_us(node: &Node) -> Result<(), InstallError> {
+    let packs = Packs::under(&node.at(RUN_FOLDER));
+    let records = packs.all().unwrap_or_default();
+    let alive: Vec<String> = records
+        .into_iter()
+        .filter_map(|(_, record)| record.ok())
+        .filter(running::alive)
+        .map(|record| record.id.chars().take(12).collect())
+        .collect();
+    match alive.as_slice() {
+        [] => Ok(()),
+        [one] => Err(InstallError::InUse(format!(
+            "container {one} is ranked and runs: end it first, it needs packrank-runtime to end"
+        ))),
+        many => Err(InstallError::InUse(format!(
+            "{} ranked containers run ({}): end them first, they need packrank-runtime to end",
+            many.len(),
+            many.join(", ")
+        ))),
+    }
+}
