@@ -65,6 +65,8 @@ pub enum Key {
     WasmFuel,
     /// WASM linear memory.
     WasmMemory,
+    /// What its process may do beside its limits.
+    Security,
 }
 
 /// What a key's values are measured in.
@@ -100,6 +102,8 @@ pub enum Unit {
     Dscp,
     /// An ioprio class and level.
     IoPriority,
+    /// A security preset.
+    Security,
 }
 
 impl Unit {
@@ -120,7 +124,7 @@ impl Unit {
             Unit::Cpus => "CPUs",
             Unit::Dscp => "DSCP",
             Unit::IoPriority => "ioprio",
-            Unit::Switch => "",
+            Unit::Switch | Unit::Security => "",
         }
     }
 }
@@ -146,7 +150,7 @@ const MOST: i64 = i64::MAX;
 const LEAST_MEMORY: i64 = 4 << 20;
 
 #[rustfmt::skip]
-const TABLE: [Row; 28] = [
+const TABLE: [Row; 29] = [
     (Key::CpuShares, "cpu.shares", Unit::Weight, Rule::Class, 2, 262_144),
     (Key::CpuQuota, "cpu.quota", Unit::PercentOfCpu, Rule::Limit, 1_000, 1_000_000_000),
     (Key::CpuIdle, "cpu.idle", Unit::Switch, Rule::Class, 0, 1),
@@ -175,6 +179,7 @@ const TABLE: [Row; 28] = [
     (Key::DiskSpace, "disk.space", Unit::Bytes, Rule::Limit, 65_536, MOST),
     (Key::WasmFuel, "wasm.fuel", Unit::PerSecond, Rule::Limit, 1, MOST),
     (Key::WasmMemory, "wasm.memory", Unit::BytesOrShare, Rule::Limit, 65_536, MOST),
+    (Key::Security, "security", Unit::Security, Rule::Limit, 0, 0),
 ];
 
 impl Key {

@@ -9,6 +9,7 @@ mod io;
 mod memory;
 mod network;
 mod process;
+mod security;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -174,7 +175,7 @@ pub struct Inputs<'a> {
 pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
     let mut planner = Planner {
         inputs,
-        settings: Vec::with_capacity(28),
+        settings: Vec::with_capacity(29),
         notes: Vec::new(),
     };
     planner.cpu()?;
@@ -182,6 +183,7 @@ pub fn plan(inputs: Inputs<'_>) -> Result<Plan, PlanError> {
     planner.process()?;
     planner.network()?;
     planner.io()?;
+    planner.security()?;
     if inputs.request.others > 0 && inputs.spec.place.container.is_none() {
         planner.notes.push(format!(
             "{} annotation(s) for containers of other names were left to them",

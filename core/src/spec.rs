@@ -11,12 +11,14 @@ mod inform;
 mod object;
 mod resources;
 mod rewrite;
+mod security;
 
 pub use facts::{Binding, Network, Nofile, SpecError};
 pub use hooks::{Phase, add_hooks};
 pub use object::{DocumentError, Object, quote};
 pub use resources::{Device, Resources};
 pub use rewrite::{rewrite, write_resources};
+pub use security::is_restricted;
 
 use crate::place::Place;
 
@@ -45,6 +47,10 @@ pub struct Spec<'t> {
     pub binds: Vec<Binding>,
     /// Whose network it has.
     pub network: Network,
+    /// Whether its root is not the host's.
+    pub user_namespace: bool,
+    /// Whether it has a seccomp profile.
+    pub seccomp: bool,
     /// Whether its processes may hold CAP_NET_ADMIN.
     pub net_admin: bool,
     /// `linux.cgroupsPath`, as written.

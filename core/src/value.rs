@@ -39,6 +39,28 @@ pub enum Value {
     Dscp(Dscp),
     /// The I/O scheduler's class and level.
     IoPriority(IoPriority),
+    /// A security preset.
+    Security(Security),
+}
+
+/// What a container's process may do, beside its limits. The later one allows
+/// less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Security {
+    /// What the spec says.
+    None,
+    /// No new privileges, no capability but NET_BIND_SERVICE, not the host's
+    /// root, and a seccomp profile where the spec has none.
+    Restricted,
+}
+
+impl fmt::Display for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Security::None => "none",
+            Security::Restricted => "restricted",
+        })
+    }
 }
 
 /// Why a text is no value of its key.
@@ -166,7 +188,8 @@ impl Value {
     /// When it is not of the key's form, or out of its range.
     pub fn parse(key: Key, text: &str) -> Result<Value, ValueError> {
         let unit = key.unit();
-        let capped = key.rule() == Rule::Limit && !matches!(unit, Unit::Switch | Unit::Cpus);
+        let capped = key.rule() == Rule::Limit
+            && !matches!(unit, Unit::Switch | Unit::Cpus | Unit::Security);
         let value = match unit {
             _ if capped && text == "unlimited" => return Ok(Value::Unlimited),
             Unit::BytesOrShare if text.ends_with('%') => share(text)?,
@@ -182,6 +205,7 @@ impl Value {
             Unit::Cpus => Value::Affinity(text.parse().map_err(|_| CPUS)?),
             Unit::Dscp => Value::Dscp(dscp(text)?),
             Unit::IoPriority => Value::IoPriority(io_priority(text)?),
+            Unit::Security => Value::Security(security(text)?),
         };
         value.in_range(key)
     }
@@ -194,7 +218,8 @@ impl Value {
         let value = match (key.unit(), u64::try_from(number)) {
             (Unit::Score, _) => return Value::parse(key, &number.to_string()),
             (Unit::PercentOfCpu, Ok(n)) => Value::Number(n.saturating_mul(1_000)),
-            (Unit::Files | Unit::Switch | Unit::Cpus | Unit::IoPriority, _) | (_, Err(_)) => {
+            (Unit::Files | Unit::Switch | Unit::Cpus | Unit::IoPriority | Unit::Security, _)
+            | (_, Err(_)) => {
                 return Value::parse(key, &number.to_string());
             }
             (Unit::Dscp, Ok(n)) => return Value::parse(key, &n.to_string()),
@@ -249,6 +274,7 @@ impl Value {
             }
             (Value::Dscp(a), Value::Dscp(b)) => a.rank() > b.rank(),
             (Value::IoPriority(a), Value::IoPriority(b)) => a.rank() < b.rank(),
+            (Value::Security(a), Value::Security(b)) => a < b,
             _ => false,
         }
     }
@@ -282,6 +308,7 @@ impl Value {
             (Value::Cpus(cpus), _) => cpus.to_string(),
             (Value::Dscp(dscp), _) => dscp.to_string(),
             (Value::IoPriority(priority), _) => priority.to_string(),
+            (Value::Security(preset), _) => preset.to_string(),
         }
     }
 
@@ -351,6 +378,14 @@ fn score(text: &str) -> Result<i16, ValueError> {
         .ok()
         .filter(|n| number && (-1_000..=1_000).contains(n))
         .ok_or(ValueError::Form("a whole number from -1000 to 1000"))
+}
+
+fn security(text: &str) -> Result<Security, ValueError> {
+    match text {
+        "none" => Ok(Security::None),
+        "restricted" => Ok(Security::Restricted),
+        _ => Err(ValueError::Form("none or restricted")),
+    }
 }
 
 fn switch(text: &str) -> Result<bool, ValueError> {
@@ -476,7 +511,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(number in 0..=i64::MAX, index in 0usize..28) {
+        fn what_is_written_reads_back(number in 0..=i64::MAX, index in 0usize..29) {
             let key = Key::all().nth(index).unwrap();
             for number in [number, number >> 20 << 20, number % 1_000 * 1_000_000] {
                 if let Ok(value) = Value::from_integer(key, number) {
@@ -487,7 +522,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_under_any_key(text in ".{0,24}", index in 0usize..28) {
+        fn no_text_panics_under_any_key(text in ".{0,24}", index in 0usize..29) {
             let key = Key::all().nth(index).unwrap();
             if let Ok(value) = Value::parse(key, &text) {
                 let _ = (value.show(key), value.json(key), value.exceeds(&value, key));

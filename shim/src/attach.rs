@@ -18,9 +18,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use packrank_core::host::Roots;
+use packrank_core::key::Key;
 use packrank_core::policy::{LoadError, Mode};
 use packrank_core::record::{Packs, RecordError};
-use packrank_core::spec::{Network, Spec, SpecError};
+use packrank_core::spec::{self, Network, Spec, SpecError};
+use packrank_core::value::{Security, Value};
 use packrank_kernel::{disk, live, net};
 use serde::Deserialize;
 
@@ -76,6 +78,15 @@ pub enum AttachError {
     /// It is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Its spec was read before anybody could restrict it.
+    #[error(
+        "container {id:?}: security=restricted has to be in its spec before the engine reads it; a \
+         createRuntime hook comes too late (use packrank-runtime, or Podman's precreate hook)"
+    )]
+    TooLate {
+        /// The container.
+        id: String,
+    },
     /// Its network cannot be shaped although the host has what it needs.
     #[error("container {id:?}: network: {}", chain(source))]
     Network {
@@ -147,6 +158,14 @@ pub fn attach(
     let process = Process::verify(state, spec.cgroups_path.as_deref())?;
     let mut notes = Vec::new();
     let enforce = planned.plan.rank.mode == Mode::Enforce;
+    let preset = planned.plan.value(Key::Security);
+    if enforce && preset == Some(&Value::Security(Security::Restricted)) {
+        let restricted = spec::is_restricted(&spec).map_err(Refusal::from)?;
+        if !restricted {
+            let id = state.id.clone();
+            return Err(AttachError::TooLate { id });
+        }
+    }
     let pack = network::Owner::of(state, &planned);
     let netns = match spec.network {
         Network::Own if enforce => Some(process.network_namespace()?),

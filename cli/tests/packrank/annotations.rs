@@ -87,7 +87,7 @@ fn range(key: Key) -> String {
     };
     match key.unit() {
         Unit::Switch => "true or false".to_owned(),
-        Unit::Cpus | Unit::IoPriority => {
+        Unit::Cpus | Unit::IoPriority | Unit::Security => {
             let form = Value::parse(key, "?").unwrap_err().to_string();
             form.strip_prefix("expected ").unwrap().to_owned()
         }

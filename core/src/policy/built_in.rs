@@ -13,7 +13,7 @@ use crate::Priority;
 
 /// Every class's values, in the order of [`Priority`] and of
 /// [`crate::key::Key`].
-pub(super) type Classes = [[Ruled; 28]; 5];
+pub(super) type Classes = [[Ruled; 29]; 5];
 
 /// A grant of the built-in policy: its line, its highest class, its namespace,
 /// and whether it is for containers outside Kubernetes.
@@ -61,6 +61,7 @@ mod tests {
             Value::Affinity(all) => format!("of(Value::Affinity(Affinity::{all:?}))"),
             Value::Dscp(dscp) => format!("of(Value::Dscp({dscp:?}))"),
             Value::IoPriority(p) => format!("of(Value::IoPriority(IoPriority::{p:?}))"),
+            Value::Security(preset) => format!("of(Value::Security(Security::{preset:?}))"),
             Value::Cpus(_) => unreachable!("a policy knows no host"),
         }
     }

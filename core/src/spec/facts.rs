@@ -130,6 +130,8 @@ impl<'t> Spec<'t> {
         let mut document = Object::parse(text(bytes)?, "")?;
         let linux = document.inside("linux")?;
         let namespaces: Vec<Namespace> = linux.read("namespaces")?.unwrap_or_default();
+        let user_namespace = namespaces.iter().any(|n| n.kind == "user");
+        let seccomp = linux.raw("seccomp")?.is_some();
         let network = match namespaces.iter().any(|n| n.kind == "network") {
             true => Network::Own,
             false => Network::Host,
@@ -156,6 +158,8 @@ impl<'t> Spec<'t> {
             rootfs: root.and_then(|r| r.path),
             binds: mounts.into_iter().filter_map(binding).collect(),
             network,
+            user_namespace,
+            seccomp,
             net_admin: held.any(|c| c == "CAP_NET_ADMIN"),
             cgroups_path,
             annotations,

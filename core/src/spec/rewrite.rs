@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use super::facts::{NOFILE, Rlimit};
 use super::object::{DocumentError, Object, json, quote};
 use super::resources::{Device, MOST_SIGNED, Resources, THROTTLES};
-use super::{Spec, inform};
+use super::{Spec, inform, security};
 use crate::annotation::DOMAIN;
 use crate::host::Cgroups;
 use crate::key::Key;
 use crate::plan::{DEFAULT_PERIOD, Origin, Plan, THROTTLE_KEYS};
-use crate::value::Value;
+use crate::value::{Security, Value};
 
 type Written = Result<(), DocumentError>;
 
@@ -37,6 +37,9 @@ pub fn rewrite<'t>(
     let resources = document.inside("linux")?.inside("resources")?;
     write_resources(resources, &spec.resources, plan, cgroups)?;
     process(document.inside("process")?, plan)?;
+    if plan.value(Key::Security) == Some(&Value::Security(Security::Restricted)) {
+        security::restrict(&mut document, spec)?;
+    }
     let priority = format!("{DOMAIN}priority");
     if plan.rank.claimed != priority && !plan.rank.claimed.ends_with(&format!(".{priority}")) {
         // What came by flag, name or default is written down, so that a later

@@ -219,11 +219,40 @@ fn process() -> BoxedStrategy<Value> {
             "ioPriority",
             Just(json!({"class": "IOPRIO_CLASS_RT", "priority": 1})).boxed(),
         ),
+        (
+            "noNewPrivileges",
+            any::<bool>().prop_map(Value::from).boxed(),
+        ),
+        ("user", user().boxed()),
+        ("capabilities", capabilities()),
         ("selinuxLabel", Just(json!("é\u{7f}")).boxed()),
     ])
 }
 
-const ASKED: [(&str, &str); 17] = [
+fn user() -> impl Strategy<Value = Value> {
+    let id = prop::sample::select(vec![0u64, 1, 1000, 65_534]);
+    let groups = prop::collection::vec(id.clone(), 0..3);
+    (id.clone(), id, groups).prop_map(
+        |(uid, gid, groups)| json!({"uid": uid, "umask": 18, "gid": gid, "additionalGids": groups}),
+    )
+}
+
+fn capabilities() -> BoxedStrategy<Value> {
+    let names = vec!["CAP_NET_BIND_SERVICE", "CAP_KILL", "CAP_FROM_THE_FUTURE"];
+    let set = || {
+        let names = prop::sample::subsequence(names.clone(), 0..=3);
+        names.prop_map(Value::from).boxed()
+    };
+    some_of(vec![
+        ("bounding", set()),
+        ("effective", set()),
+        ("inheritable", set()),
+        ("permitted", set()),
+        ("ambient", set()),
+    ])
+}
+
+const ASKED: [(&str, &str); 19] = [
     ("cpu.quota", "10%"),
     ("cpu.quota", "700%"),
     ("cpu.shares", "2"),
@@ -241,6 +270,8 @@ const ASKED: [(&str, &str); 17] = [
     ("io.read-bps", "1Mi"),
     ("inform", "true"),
     ("pids", "garbage"),
+    ("security", "restricted"),
+    ("security", "none"),
 ];
 
 fn annotations() -> BoxedStrategy<Value> {
@@ -270,7 +301,14 @@ fn annotations() -> BoxedStrategy<Value> {
 
 pub fn case() -> impl Strategy<Value = Case> {
     let linux = some_of(vec![
-        ("namespaces", Just(json!([{"type": "pid"}])).boxed()),
+        (
+            "namespaces",
+            prop::sample::select(vec![
+                json!([{"type": "pid"}]),
+                json!([{"type": "pid"}, {"type": "user"}]),
+            ])
+            .boxed(),
+        ),
         (
             "resources",
             prop_oneof![9 => resources(), 1 => Just(Value::Null)].boxed(),

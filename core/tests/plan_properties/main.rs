@@ -9,6 +9,7 @@ mod effective;
 mod generate;
 mod hosts;
 mod members;
+mod restricted;
 mod written;
 
 use std::path::Path;

@@ -13,9 +13,18 @@ const MAY_CHANGE: [(&[&str], &[&str]); 10] = [
     (&["annotations"], &["packrank.io/priority"]),
     (
         &["process"],
-        &["oomScoreAdj", "ioPriority", "rlimits", "env"],
+        &[
+            "oomScoreAdj",
+            "ioPriority",
+            "rlimits",
+            "env",
+            // Of a restricted one; see the module of that name.
+            "noNewPrivileges",
+            "capabilities",
+            "user",
+        ],
     ),
-    (&["linux"], &["resources"]),
+    (&["linux"], &["resources", "seccomp"]),
     (
         &["linux", "resources"],
         &[

@@ -11,4 +11,5 @@ mod life;
 mod pod;
 mod precreate;
 mod watching;
+mod restricted;
 mod world;

@@ -3,7 +3,7 @@
 use super::{Classes, GrantRow, GuaranteeFile, Ruled};
 use crate::Priority;
 use crate::cpus::Affinity;
-use crate::value::{Dscp, IoPriority, Value};
+use crate::value::{Dscp, IoPriority, Security, Value};
 
 const fn of(value: Value) -> Ruled {
     Ruled { value, from: None }
@@ -49,6 +49,7 @@ pub(super) static CLASSES: Classes = [
         number(1073741824), // disk.space
         number(1000000), // wasm.fuel
         of(Value::Share(50000)), // wasm.memory
+        of(Value::Security(Security::None)), // security
     ],
     // low
     [
@@ -80,6 +81,7 @@ pub(super) static CLASSES: Classes = [
         number(5368709120), // disk.space
         number(2500000), // wasm.fuel
         of(Value::Share(50000)), // wasm.memory
+        of(Value::Security(Security::None)), // security
     ],
     // normal
     [
@@ -111,6 +113,7 @@ pub(super) static CLASSES: Classes = [
         number(10737418240), // disk.space
         number(5000000), // wasm.fuel
         of(Value::Share(50000)), // wasm.memory
+        of(Value::Security(Security::None)), // security
     ],
     // high
     [
@@ -142,6 +145,7 @@ pub(super) static CLASSES: Classes = [
         number(53687091200), // disk.space
         number(7500000), // wasm.fuel
         of(Value::Share(50000)), // wasm.memory
+        of(Value::Security(Security::None)), // security
     ],
     // critical
     [
@@ -173,6 +177,7 @@ pub(super) static CLASSES: Classes = [
         number(107374182400), // disk.space
         number(10000000), // wasm.fuel
         of(Value::Share(50000)), // wasm.memory
+        of(Value::Security(Security::None)), // security
     ],
 ];
 
@@ -187,7 +192,7 @@ pub(super) const GUARANTEE_FILES: [GuaranteeFile; 5] = [
 
 #[rustfmt::skip]
 pub(super) const GRANTS: [GrantRow; 3] = [
-    (206, Priority::Critical, None, true),
-    (210, Priority::Critical, Some("kube-system"), false),
-    (214, Priority::High, Some("*"), false),
+    (213, Priority::Critical, None, true),
+    (217, Priority::Critical, Some("kube-system"), false),
+    (221, Priority::High, Some("*"), false),
 ];
