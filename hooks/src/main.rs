@@ -23,8 +23,9 @@ use packrank_shim::planning::Refusal;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// Seconds after which the kernel ends us, whatever we wait for: engines wait
-/// for their hooks, some for ever.
-const DEADLINE: u32 = 8;
+/// for their hooks, some for ever. A machine so busy that it takes half a
+/// minute for a millisecond's work is one where it is better to give up.
+const DEADLINE: u32 = 30;
 
 /// Why the container must not start.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,6 @@ mod killed;
 mod life;
 mod pod;
 mod precreate;
-mod watching;
 mod restricted;
+mod watching;
 mod world;
