@@ -250,9 +250,20 @@ impl PackReader {
 
     /// The figures of a pack that has used no CPU time since they were read,
     /// which it cannot have changed; `None` when it has, or they are old.
-    pub fn asleep(&self, cgroup: &Cgroup, before: Option<Sample>, now: Millis) -> Option<Sample> {
+    /// `waits`: its waiting is asked for too; who never runs waits for nothing.
+    pub fn asleep(
+        &self,
+        cgroup: &Cgroup,
+        before: Option<Sample>,
+        waits: bool,
+        now: Millis,
+    ) -> Option<Sample> {
         let mut buffer = [0; 4096];
         let before = before.filter(|before| !now.passed(before.read, BELIEVED))?;
+        if waits && before.cpu_wait.is_none() && cgroup.unified().is_some() {
+            // Whether this kernel tells of it is not known yet.
+            return None;
+        }
         let used = self.cpu.as_ref()?.read(&mut buffer).ok()??;
         let populated = match &self.events {
             Some(_) => self.populated(cgroup),
@@ -261,6 +272,8 @@ impl PackReader {
         (before.cpu_used == Some(used)).then_some(Sample {
             at: now,
             populated,
+            cpu_wait: before.cpu_wait.map(|_| 0),
+            io_wait: before.io_wait.map(|_| 0),
             ..before
         })
     }

@@ -319,10 +319,7 @@ impl Watcher {
         let packs = self.registry.kept.iter().zip(&mut self.registry.samples);
         for (at, (kept, sample)) in (0u32..).zip(packs) {
             let Some(kept) = kept else { continue };
-            let asleep = match waits {
-                false => kept.reader.asleep(&kept.cgroup, *sample, now),
-                true => None,
-            };
+            let asleep = kept.reader.asleep(&kept.cgroup, *sample, waits, now);
             let full = || kept.reader.full(&kept.cgroup, *sample, waits, now);
             *sample = Some(asleep.unwrap_or_else(full));
             // What others wrote over ours (a daemon-reload) is written again: at
