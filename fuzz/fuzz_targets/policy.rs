@@ -1,12 +1,7 @@
-//! A policy file: a mistake names its line, and changes nothing.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use packrank_core::policy::Policy;
+#[allow(dead_code)]
+#[path = "../checks.rs"]
+mod checks;
 
-fuzz_target!(|text: &str| {
-    let mut policy = Policy::built_in().expect("the built-in policy");
-    if let Err(error) = policy.merge("p.toml", text) {
-        assert!(error.line >= 1 && error.column >= 1);
-    }
-});
+libfuzzer_sys::fuzz_target!(|text: &str| checks::policy(text));
