@@ -21,6 +21,15 @@
 #   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
 #   watched                  from now on a ranked container has a watcher started
 #   scratch FILESYSTEM OPTIONS    a fresh file system on the scratch disk, mounted at /scratch
+#   manager_up docker|podman [FOLDER]   the same with packrank as its runtime, and its storage in
+#                            FOLDER; then there are:
+#   start NAME [OPTION…]     a sleeping container of it, by `run` with these options
+#   inside NAME COMMAND…     what a container of it runs; busybox is all there is
+#   manager VERB ARGS…       any other verb of it; `full NAME` is a container's name for it
+#   gateway NAME             the host's address in its network
+#   ranked_id NAME           the engine's id of it, as packrank's verbs want it
+#   away NAME…               removes containers; at the case's end all that are left
+#   ours                     what is there of packrank's: interfaces, tables, files, quotas
 #
 # `expect` goes on after a difference and fails the case at its end, so that one run shows all.
 
@@ -297,6 +306,75 @@ scratch() {
   mkdir -p /scratch
   mount -t "$filesystem" -o "$options" "$disk" /scratch
   at_exit umount /scratch
+}
+
+# --- containers through a manager ------------------------------------------------------------
+
+declare -A _started=()
+manager_up() {
+  local storage=${2-} program
+  for program in packrank-runtime packrank-hook; do
+    ln -sf "$(command -v $program)" "/usr/local/bin/$program"
+  done
+  # What an earlier case's engine left when it was killed is not this one's.
+  packrank gc >/dev/null
+  at_exit _away_all
+  # Emulated, the kernel takes seconds to load what the first container wants.
+  modprobe -aq ifb sch_htb sch_fq_codel nf_tables nf_conntrack nft_ct nft_limit nft_connlimit nft_reject_inet nft_fwd_netdev || true
+  case $1 in
+    docker)
+      mkdir -p /etc/docker
+      jq --arg root "$storage" 'if $root == "" then . else . + {"data-root": $root} end' \
+        "$LAB/examples/docker/daemon.json" >/etc/docker/daemon.json
+      at_exit rm -f /etc/docker/daemon.json
+      systemctl stop docker.socket docker 2>/dev/null || true
+      at_exit _stop docker.socket docker
+      docker_up
+      manager() { docker "$@"; }
+      _with=(--runtime packrank) _remove=(rm -f)
+      ;;
+    podman)
+      podman() { command podman "${_podman[@]}" "$@"; }
+      _podman=()
+      [[ -z $storage ]] || _podman=(--root "$storage" --runroot "$STATE/podman")
+      podman_up
+      _podman+=(--runtime /usr/local/bin/packrank-runtime)
+      manager() { podman "$@"; }
+      _with=() _remove=(rm -f -t 0)
+      ;;
+  esac
+}
+full() { _id "$1"; }
+start() {
+  local name=$1
+  shift
+  _started[$name]=$(full "$name")
+  manager run -d --name "$(full "$name")" ${_with[@]+"${_with[@]}"} -v "$LAB/bin:/lab:ro" "$@" "$image" sleep 1000 >/dev/null
+}
+inside() {
+  local name=$1
+  shift
+  manager exec "$(full "$name")" "$@"
+}
+gateway() { inside "$1" ip route | awk '$1 == "default" { print $3; exit }'; }
+ranked_id() { manager inspect -f '{{.Id}}' "$(full "$1")"; }
+away() {
+  local name
+  local -a names=()
+  for name; do names+=("$(full "$name")") && unset "_started[$name]"; done
+  manager "${_remove[@]}" "${names[@]}" >/dev/null
+}
+_away_all() { [[ ${#_started[@]} == 0 ]] || manager "${_remove[@]}" "${_started[@]}" >/dev/null 2>&1; }
+_stop() { systemctl stop "$@" 2>/dev/null; }
+
+ours() {
+  {
+    ip -br link | grep '^prk'
+    nft list tables | grep packrank
+    ls /run/packrank/packs /run/packrank/networks /run/packrank/projects | grep -v '^/run\|^$'
+    # Our projects are the 65536 from 0x70610000 up, and the numbers are the kernel's.
+    repquota -a -P -n | awk '/^#/ { n = substr($1, 2) + 0; if (n >= 1885405184 && n < 1885470720) print }'
+  } 2>/dev/null || true
 }
 
 # --- a case ----------------------------------------------------------------------------------
