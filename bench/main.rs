@@ -8,6 +8,7 @@
 
 mod create;
 mod engines;
+mod hooks;
 mod linear;
 mod place;
 mod race;
@@ -33,5 +34,6 @@ fn main() {
     linear::from_3_kb_to_3_mb(&place, rounds / 5);
     engines::added_to_create(&place, rounds / 5);
     engines::run_of_true(&place, rounds / 10);
+    hooks::of_a_container(&place, rounds / 5);
     resident::while_a_container_runs(&place);
 }

@@ -18,6 +18,8 @@ pub struct Place {
     folder: tempfile::TempDir,
     /// packrank-runtime without its companions.
     pub runtime: PathBuf,
+    /// packrank-hook.
+    pub hook: PathBuf,
     /// packrank-engine, if it was built.
     pub engine: PathBuf,
     /// The engine that does nothing.
@@ -29,6 +31,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         Place {
             runtime: program::alone(&bin.join("packrank-runtime"), folder.path()),
+            hook: bin.join("packrank-hook"),
             engine: bin.join("packrank-engine"),
             noop: program::alone(noop, folder.path()),
             folder,
