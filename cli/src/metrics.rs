@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{SigSet, Signal};
 use packrank_monitor::serve::{Listener, serve};
 use packrank_monitor::tally::Tally;
 use packrank_monitor::{Sampler, metrics, textfile};
@@ -143,7 +144,10 @@ fn listen(at: &str) -> io::Result<Listener> {
 
 /// Started by the watcher: ends with it, and is not as unkillable as it is.
 fn inherited(sampler: Sampler) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+    // The watcher reads its signals from a descriptor, and what it blocks is
+    // inherited.
+    SigSet::empty().thread_set_mask()?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
     // More killable is always allowed.
     std::fs::write("/proc/self/oom_score_adj", "0")?;
     let held = |fd: io::Result<OwnedFd>| fd.ok().filter(is_socket);

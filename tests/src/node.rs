@@ -232,7 +232,10 @@ fn started(pid: u32) -> u64 {
 
 /// `GET path`: the head and the body.
 pub fn http(mut stream: impl Read + Write, path: &str) -> io::Result<(String, String)> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+    )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let split = text.split_once("\r\n\r\n");

@@ -6,5 +6,8 @@
     reason = "tests"
 )]
 
+mod dashboard;
 mod metrics;
+mod prometheus;
+mod rules;
 mod workload;

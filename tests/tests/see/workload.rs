@@ -35,6 +35,12 @@ pub fn busy(test: &str) -> Option<Node> {
         &["sh", "-c", spin],
         &json!({ "name": "batch", "settings": limits(10, 64) }),
     );
+    node.pack(
+        "a91",
+        "normal",
+        &["sh", "-c", spin],
+        &json!({ "name": "api", "pod": "shop-1", "namespace": "shop", "settings": limits(15, 64) }),
+    );
     let file = node.folder.path().join("disk").display().to_string();
     let write = "while :; do dd if=/dev/zero of=\"$0\" bs=64k count=8 oflag=direct conv=notrunc; sleep 0.1; done";
     node.pack(
