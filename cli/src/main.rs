@@ -20,6 +20,7 @@ mod set;
 mod status;
 mod terminal;
 mod watch;
+mod top;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ enum Verb {
     Events(events::Args),
     Pause(pause::Args),
     Resume(pause::Args),
+    Top(top::Args),
 }
 
 /// Who reads the answer.
@@ -76,5 +78,6 @@ fn main() -> ExitCode {
         Verb::Events(args) => events::run(&args),
         Verb::Pause(args) => pause::run(&args, true),
         Verb::Resume(args) => pause::run(&args, false),
+        Verb::Top(args) => top::run(&args),
     }
 }

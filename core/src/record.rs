@@ -67,6 +67,10 @@ pub struct Record {
     /// The plan's settings in force.
     #[serde(default)]
     pub settings: Figures,
+    /// Who decided each of [`Record::settings`], by its name: class, annotation,
+    /// spec, policy or host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub origins: BTreeMap<String, String>,
     /// How far the watcher may shrink a setting; absent: the watcher's own
     /// default. What carries the guarantee is `memory.guarantee` of
     /// [`Record::settings`].

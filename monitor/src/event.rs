@@ -27,6 +27,8 @@ pub struct Event {
     pub outcome: String,
     /// Decided and recorded only.
     pub audit: bool,
+    /// The whole in words, where the watcher says it.
+    pub text: String,
 }
 
 /// Every action, as the watcher writes it and as it is labelled.
@@ -75,6 +77,19 @@ impl Event {
             .iter()
             .find(|(begin, _)| self.why.starts_with(begin));
         known.map_or("other", |(_, name)| name)
+    }
+
+    /// For people: what, and why.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let why = match self.action() {
+            Some(_) => format!(", {}", self.reason()),
+            None => String::new(),
+        };
+        match self.text.is_empty() {
+            true => format!("{}{why}", self.what),
+            false => self.text.clone(),
+        }
     }
 
     /// Whether the kernel did it.

@@ -38,9 +38,12 @@ pub fn record(
     let plan = &planned.plan;
     let class = plan.rank.priority;
     let mut settings = Figures::default();
+    let mut origins = std::collections::BTreeMap::new();
     for setting in &plan.settings {
         if let Some(value) = &setting.value {
             settings.put(setting.key, value);
+            let origin = setting.origin.name().to_owned();
+            origins.insert(setting.key.name().to_owned(), origin);
         }
     }
     let bounds = |bound: &dyn Fn(Key) -> Option<policy::Ruled>| {
@@ -77,6 +80,7 @@ pub fn record(
             policy::Mode::Audit | policy::Mode::Off => Mode::Audit,
         },
         settings,
+        origins,
         floor: bounds(&|key| policy.floor(class, key).cloned()),
         ceiling: bounds(&|key| policy.ceiling(class, key).cloned()),
         guarantee_file: match plan.guarantee_file {

@@ -1,0 +1,160 @@
+//! The list of packs.
+//!
+//! In: the packs in order. Out: a heading and a line of 80 columns or more for
+//! each; a wider screen gives the names more room.
+
+use packrank_core::record::Amount;
+use packrank_monitor::snapshot::{RESOURCES, float};
+use packrank_monitor::{Pack, Snapshot};
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::gauge::{BOLD, DIM, PLAIN, bar, colour, fit, heat, percent, short};
+use super::view::{Sort, View};
+
+/// Everything but the name.
+const FIXED: usize = 66;
+
+/// What stands for the classes.
+const CLASS: usize = 5;
+
+pub(crate) fn heading(view: &View, width: usize) -> Line<'static> {
+    let name = width.saturating_sub(FIXED);
+    let text = format!(
+        "  {:<CLASS$}{:<name$} {:<15} {:<15} {:>5} {:>5} {:>5} {:>5}",
+        "CLASS", "PACK", "CPU      of", "MEMORY   of", "NET/s", "IO/s", "HELD", "WAIT"
+    );
+    // Which column the order comes from.
+    let sorted = match view.sort {
+        Sort::Class => "CLASS",
+        Sort::Cpu => "CPU",
+        Sort::Memory => "MEMORY",
+        Sort::Network => "NET/s",
+        Sort::Disk => "IO/s",
+        Sort::Held => "HELD",
+        Sort::Name => "PACK",
+    };
+    match text.split_once(sorted) {
+        Some((before, after)) => Line::from(vec![
+            Span::styled(before.to_owned(), DIM),
+            Span::styled(sorted, BOLD),
+            Span::styled(after.to_owned(), DIM),
+        ]),
+        None => Line::styled(text, DIM),
+    }
+}
+
+/// A pack's line; `class`: its class is said, for it is another than above.
+pub(crate) fn row(
+    view: &View,
+    snapshot: &Snapshot,
+    pack: &Pack,
+    class: bool,
+    chosen: bool,
+    width: usize,
+) -> Line<'static> {
+    let priority = pack.record.priority;
+    let name = width.saturating_sub(FIXED);
+    let class = match class {
+        true => priority.name().get(..4).unwrap_or(priority.name()),
+        false => "",
+    };
+    let rates = pack.rates.unwrap_or_default();
+    let mut spans = vec![
+        Span::styled(if chosen { "▸ " } else { "  " }, colour(priority)),
+        Span::styled(format!("{class:<CLASS$}"), colour(priority)),
+        Span::styled(fit(&pack.record.title(), name), PLAIN),
+        Span::raw(" "),
+    ];
+    let cpu = pack.cpu_percent(&snapshot.node);
+    let cpus = pack.cpu_limit.and_then(Amount::number);
+    let cpus = cpus.map_or("-".to_owned(), |n| format!("{:.1}", float(n) / 1e5));
+    use_of(&mut spans, cpu, &cpus, mark(view, pack, "cpu.quota"));
+    let memory = pack.memory_percent(&snapshot.node);
+    let total = snapshot.node.memory_total.unwrap_or(u64::MAX);
+    let limit = pack
+        .memory_limit
+        .and_then(Amount::number)
+        .filter(|n| *n <= total);
+    let limit = limit.map_or("-".to_owned(), |n| short(float(n), 1024.0));
+    use_of(&mut spans, memory, &limit, mark(view, pack, "memory.high"));
+    let network = match pack.network {
+        Some(_) => short(rates.network.iter().sum::<f64>() * 8.0, 1000.0),
+        None => "-".to_owned(),
+    };
+    let disk = short(rates.io[0] + rates.io[1], 1024.0);
+    spans.push(quiet(format!(" {network:>5}")));
+    spans.push(quiet(format!(" {disk:>5}")));
+    let held = rates.throttled;
+    spans.push(alarm(format!(" {:>5}", percent(held)), held, 5.0));
+    let (wait, of) = waits(pack);
+    let text = match wait < 0.5 {
+        true => "·".to_owned(),
+        false => format!("{wait:.0}%{of}"),
+    };
+    spans.push(alarm(format!(" {text:>5}"), wait, 10.0));
+    let line = Line::from(spans);
+    match chosen {
+        true => line.patch_style(ratatui::style::Style::new().add_modifier(Modifier::BOLD)),
+        false => line,
+    }
+}
+
+/// A bar, the share, and what it is a share of: sixteen columns.
+fn use_of(spans: &mut Vec<Span<'static>>, share: Option<f64>, limit: &str, mark: Span<'static>) {
+    match share {
+        Some(share) => {
+            spans.extend(bar(share, 5));
+            let text = if share < 0.5 {
+                "0%".to_owned()
+            } else {
+                format!("{:.0}%", share.min(999.0))
+            };
+            spans.push(Span::styled(format!("{text:>4}"), heat(share)));
+        }
+        None => spans.push(Span::styled(format!("{:>9}", "-"), DIM)),
+    }
+    spans.push(Span::styled(format!("{limit:>5}"), DIM));
+    spans.push(mark);
+    spans.push(Span::raw(" "));
+}
+
+/// What became of a limit: `▼` pressure took of it, `≈` it follows use, `=` a
+/// person set it.
+fn mark(view: &View, pack: &Pack, key: &str) -> Span<'static> {
+    let pinned = pack.record.pinned.iter().any(|(name, _)| name == key);
+    let taken = view
+        .deeds
+        .get(&pack.record.id)
+        .and_then(|d| d.taken.get(key));
+    match taken {
+        _ if pinned => Span::styled("=", BOLD),
+        Some(taken) if taken.pressed.is_some() => Span::styled("▼", heat(100.0)),
+        Some(_) => Span::styled("≈", heat(85.0)),
+        None => Span::raw(" "),
+    }
+}
+
+/// The resource that some task of it waits for longest, by its first letter.
+fn waits(pack: &Pack) -> (f64, &'static str) {
+    let of = |at: usize| {
+        pack.pressure[at]
+            .and_then(|p| p.some)
+            .map_or(0, |s| s.avg10)
+    };
+    let most = (0..RESOURCES.len()).max_by_key(|at| of(*at)).unwrap_or(0);
+    (f64::from(of(most)) / 100.0, &RESOURCES[most][..1])
+}
+
+fn quiet(text: String) -> Span<'static> {
+    let nothing = matches!(text.trim(), "0" | "-");
+    Span::styled(text, if nothing { DIM } else { PLAIN })
+}
+
+fn alarm(text: String, value: f64, from: f64) -> Span<'static> {
+    match value {
+        v if v < 0.5 => Span::styled(text, DIM),
+        v if v < from => Span::styled(text, PLAIN),
+        v => Span::styled(text, heat(if v < 3.0 * from { 85.0 } else { 100.0 })),
+    }
+}
