@@ -16,11 +16,12 @@ mod metrics;
 mod pause;
 mod policy;
 mod program;
+mod report;
 mod set;
 mod status;
 mod terminal;
-mod watch;
 mod top;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ enum Verb {
     Pause(pause::Args),
     Resume(pause::Args),
     Top(top::Args),
+    Report(report::Args),
 }
 
 /// Who reads the answer.
@@ -79,5 +81,6 @@ fn main() -> ExitCode {
         Verb::Pause(args) => pause::run(&args, true),
         Verb::Resume(args) => pause::run(&args, false),
         Verb::Top(args) => top::run(&args),
+        Verb::Report(args) => report::run(&args),
     }
 }

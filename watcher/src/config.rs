@@ -197,6 +197,8 @@ pub struct Config {
     pub violation: Violation,
     /// Seconds after the last pack until the watcher ends.
     pub linger: u64,
+    /// Seconds between two rows of the node's history, of which 720 are kept.
+    pub history: u64,
     /// Where on the loopback metrics are served beside the socket.
     pub metrics: Option<SocketAddr>,
 }
@@ -213,6 +215,7 @@ impl Default for Config {
             adaptive: Adaptive::default(),
             violation: Violation::default(),
             linger: 60,
+            history: 30,
             metrics: None,
         }
     }

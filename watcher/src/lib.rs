@@ -14,6 +14,7 @@ pub mod config;
 pub mod decide;
 pub mod event;
 pub mod exporter;
+pub mod history;
 pub mod journal;
 mod links;
 pub mod observe;

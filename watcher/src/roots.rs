@@ -33,6 +33,12 @@ impl Roots {
         self.run.join("watcher.sock")
     }
 
+    /// The file of the node's last hours.
+    #[must_use]
+    pub fn history(&self) -> PathBuf {
+        self.run.join("history")
+    }
+
     /// The socket on which metrics are served.
     #[must_use]
     pub fn metrics(&self) -> PathBuf {

@@ -19,6 +19,7 @@ use packrank_kernel::cgroup::{CgroupError, Mounts};
 use crate::above::Ancestors;
 use crate::decide::{Actions, Knob, Level, Millis, Node, Observation, Resource, State, decide};
 use crate::exporter::Exporter;
+use crate::history::History;
 use crate::journal::Journal;
 use crate::links::Links;
 use crate::observe::NodeReader;
@@ -87,6 +88,7 @@ struct Watcher {
     last: Node,
     actions: Actions,
     journal: Journal,
+    history: History,
     notes: Vec<String>,
     begin: Instant,
     rescan: bool,
@@ -119,6 +121,10 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
     let (mut exporter, problems) = Exporter::listen(&roots, config.metrics);
     notes.extend(problems);
     watch_exporter(&exporter, &poll);
+    let (history, opened) = History::open(&roots.history(), config.history);
+    if let Err(error) = opened {
+        notes.push(format!("no history is kept: {error}"));
+    }
     let mut links = match Links::listen() {
         Ok(links) => Some(links),
         Err(error) => {
@@ -137,6 +143,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         last: Node::default(),
         actions: Actions::with_room(ROOM),
         journal: Journal::new(manner.print),
+        history,
         begin: Instant::now(),
         rescan: true,
         empty_since: None,
@@ -289,6 +296,9 @@ impl Watcher {
                     .say("ended".to_owned(), Some(&id), wall_clock());
             }
             self.ancestors.forget(&mut self.state);
+            let (state, registry) = (&self.state, &self.registry);
+            self.history
+                .note(state, registry, &self.last, now, wall_clock());
         }
     }
 

@@ -194,8 +194,9 @@ fn show(key: Key, amount: Option<Amount>, json: &serde_json::Value) -> String {
         (Some(amount), _) => value(key, amount),
         (None, serde_json::Value::String(text)) => crate::terminal::plain(text),
         (None, serde_json::Value::Object(both)) => {
-            let parts: Vec<String> = both.values().map(ToString::to_string).collect();
-            parts.join("/")
+            // Open files: what a process has, and what it may raise that to.
+            let parts = ["soft", "hard"].map(|name| both.get(name).map(ToString::to_string));
+            parts.into_iter().flatten().collect::<Vec<_>>().join("/")
         }
         (None, other) => other.to_string(),
     }

@@ -35,9 +35,10 @@ pub(crate) fn screen(view: &mut View, width: usize, height: usize) -> Vec<Line<'
     let mut lines = head(view, width);
     if view.detail {
         let all = detail::lines(view, width);
-        let room = height.saturating_sub(HEAD);
+        let room = height.saturating_sub(HEAD + 1);
         view.scroll = view.scroll.min(all.len().saturating_sub(room));
         lines.truncate(HEAD - 1);
+        lines.push(Line::default());
         lines.extend(all.into_iter().skip(view.scroll).take(room));
     } else {
         let place = view.place();
@@ -125,10 +126,10 @@ fn head(view: &View, width: usize) -> Vec<Line<'static>> {
         let mut spans = vec![Span::styled(format!("  {name:<7}"), DIM)];
         match share {
             Some(share) => {
-                spans.extend(bar(share, 20));
+                spans.extend(bar(share, 18));
                 spans.push(Span::raw(format!(" {share:>3.0}% ")));
             }
-            None => spans.push(Span::raw(" ".repeat(26))),
+            None => spans.push(Span::raw(" ".repeat(24))),
         }
         spans.push(Span::styled(format!("{of:<12}"), DIM));
         let stalls = snapshot.pressure[at].and_then(|p| p.some);

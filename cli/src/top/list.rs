@@ -9,8 +9,11 @@ use packrank_monitor::{Pack, Snapshot};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
+use textwrap::core::display_width;
+
 use super::gauge::{BOLD, DIM, PLAIN, bar, colour, fit, heat, percent, short};
 use super::view::{Sort, View};
+use crate::terminal::plain;
 
 /// Everything but the name.
 const FIXED: usize = 66;
@@ -21,12 +24,12 @@ const CLASS: usize = 5;
 pub(crate) fn heading(view: &View, width: usize) -> Line<'static> {
     let name = width.saturating_sub(FIXED);
     let text = format!(
-        "  {:<CLASS$}{:<name$} {:<15} {:<15} {:>5} {:>5} {:>5} {:>5}",
-        "CLASS", "PACK", "CPU      of", "MEMORY   of", "NET/s", "IO/s", "HELD", "WAIT"
+        "  {:<CLASS$}{:<name$} CPU{:>12}  MEMORY{:>9}   {:>5} {:>5} {:>5} {:>5}",
+        "RANK", "PACK", "of", "of", "NET/s", "IO/s", "HELD", "WAIT"
     );
     // Which column the order comes from.
     let sorted = match view.sort {
-        Sort::Class => "CLASS",
+        Sort::Class => "RANK",
         Sort::Cpu => "CPU",
         Sort::Memory => "MEMORY",
         Sort::Network => "NET/s",
@@ -63,13 +66,13 @@ pub(crate) fn row(
     let mut spans = vec![
         Span::styled(if chosen { "▸ " } else { "  " }, colour(priority)),
         Span::styled(format!("{class:<CLASS$}"), colour(priority)),
-        Span::styled(fit(&pack.record.title(), name), PLAIN),
-        Span::raw(" "),
     ];
+    spans.extend(names(pack, name));
+    spans.push(Span::raw(" "));
     let cpu = pack.cpu_percent(&snapshot.node);
-    let cpus = pack.cpu_limit.and_then(Amount::number);
-    let cpus = cpus.map_or("-".to_owned(), |n| format!("{:.1}", float(n) / 1e5));
-    use_of(&mut spans, cpu, &cpus, mark(view, pack, "cpu.quota"));
+    let quota = pack.cpu_limit.and_then(Amount::number);
+    let quota = quota.map_or("-".to_owned(), |n| cpus(float(n) / 1e5));
+    use_of(&mut spans, cpu, &quota, mark(view, pack, "cpu.quota"));
     let memory = pack.memory_percent(&snapshot.node);
     let total = snapshot.node.memory_total.unwrap_or(u64::MAX);
     let limit = pack
@@ -100,7 +103,32 @@ pub(crate) fn row(
     }
 }
 
-/// A bar, the share, and what it is a share of: sixteen columns.
+/// What it is called, and in which pod where there is room for that.
+fn names(pack: &Pack, width: usize) -> Vec<Span<'static>> {
+    let record = &pack.record;
+    let own = record.names.name.as_deref().unwrap_or(&record.id);
+    let parts = [&record.names.namespace, &record.names.pod];
+    let pod: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    let used = display_width(&plain(own)) + 2;
+    if pod.is_empty() || used + 8 > width {
+        return vec![Span::styled(fit(own, width), PLAIN)];
+    }
+    vec![
+        Span::raw(format!("{}  ", plain(own))),
+        Span::styled(fit(&pod.join("/"), width - used), DIM),
+    ]
+}
+
+/// CPUs: two places where one would say nothing.
+fn cpus(number: f64) -> String {
+    match number {
+        n if n < 1.0 => format!("{n:.2}"),
+        n if n < 100.0 => format!("{n:.1}"),
+        n => format!("{n:.0}"),
+    }
+}
+
+/// A bar, the share, and what it is a share of: seventeen columns.
 fn use_of(spans: &mut Vec<Span<'static>>, share: Option<f64>, limit: &str, mark: Span<'static>) {
     match share {
         Some(share) => {
@@ -110,9 +138,9 @@ fn use_of(spans: &mut Vec<Span<'static>>, share: Option<f64>, limit: &str, mark:
             } else {
                 format!("{:.0}%", share.min(999.0))
             };
-            spans.push(Span::styled(format!("{text:>4}"), heat(share)));
+            spans.push(Span::styled(format!("{text:>5}"), heat(share)));
         }
-        None => spans.push(Span::styled(format!("{:>9}", "-"), DIM)),
+        None => spans.push(Span::styled(format!("{:>10}", "-"), DIM)),
     }
     spans.push(Span::styled(format!("{limit:>5}"), DIM));
     spans.push(mark);

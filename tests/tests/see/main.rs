@@ -9,5 +9,7 @@
 mod dashboard;
 mod metrics;
 mod prometheus;
+mod report;
 mod rules;
+mod top;
 mod workload;
