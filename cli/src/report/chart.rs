@@ -289,7 +289,7 @@ mod tests {
     fn a_gap_is_a_gap() {
         let span = Span::new(0, 100, 20);
         assert_eq!(span.pieces(&[0, 10, 20, 60, 70]), [0..3, 3..5]);
-        assert_eq!(span.pieces(&[]), []);
+        assert!(span.pieces(&[]).is_empty());
         assert_eq!(runs(&[1, 1, 2, 2, 1], 1..5), [1..2, 2..4, 4..5]);
     }
 
