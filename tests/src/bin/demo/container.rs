@@ -19,15 +19,20 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Those of `make build`.
+    /// Copies of those of `make build`, in the demo's own folder: no watcher
+    /// beside them, so none is started that would outlive the demo.
     pub fn find(bin: &Path, folder: &Path) -> Outcome<Programs> {
-        let find = |name| {
-            fs::canonicalize(bin.join(name))
-                .map_err(|e| format!("{}: {e}: run make build", bin.join(name).display()))
+        let copy = |name| {
+            let (from, to) = (bin.join(name), folder.join(name));
+            match fs::copy(&from, &to) {
+                Ok(_) => Ok(to),
+                Err(e) => Err(format!("{}: {e}: run make build", from.display())),
+            }
         };
+        copy("packrank-hook")?;
         Ok(Programs {
-            runtime: find("packrank-runtime")?,
-            engine: find("packrank-engine")?,
+            runtime: copy("packrank-runtime")?,
+            engine: copy("packrank-engine")?,
             root: folder.join("state"),
         })
     }
