@@ -5,6 +5,7 @@
 //! a rank makes of a container, and nothing left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod pods;
 mod ranked;
 mod same;
 mod world;

@@ -25,8 +25,10 @@ pub const IMAGE: &str = "localhost/busybox:latest";
 /// A host with a containerd.
 pub struct World {
     folder: tempfile::TempDir,
-    /// The namespace of its containers, and so their cgroup.
+    /// The namespace of its containers, as containerd counts.
     pub namespace: String,
+    /// The cgroup above its containers'.
+    pub cgroup: String,
     daemon: Mutex<Child>,
     /// Where nobody may listen but us, so that no watcher is started.
     _watched: std::os::unix::net::UnixListener,
@@ -34,10 +36,21 @@ pub struct World {
 
 /// Runs `test` in a world, unless it cannot be had here.
 pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
+    host(name, false, test);
+}
+
+/// The same with the CRI plugin and a bridge for pods.
+pub fn pods(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
+    host(name, true, test);
+}
+
+fn host(name: &'static str, pods: bool, test: impl FnOnce(&World) + Send + 'static) {
     let there = |path: &str| Path::new(path).exists();
     let missing = match () {
         () if !nix::unistd::geteuid().is_root() => Some("not root"),
         () if !there("/usr/bin/containerd") || !there("/usr/bin/ctr") => Some("no containerd"),
+        () if pods && !there("/usr/lib/cni/bridge") => Some("no containernetworking-plugins"),
+        () if pods && !there("/usr/bin/iperf3") => Some("no iperf3"),
         () if !there("/bin/busybox") => Some("no busybox"),
         () if !there("/usr/sbin/runc") && !there("/usr/bin/runc") => Some("no runc"),
         () => None,
@@ -54,7 +67,7 @@ pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
             fs::create_dir_all(folder).unwrap();
             mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), none).unwrap();
         }
-        let world = World::up(name, &shim);
+        let world = World::up(name, pods, &shim);
         test(&world);
     };
     let thread = std::thread::Builder::new()
@@ -66,7 +79,7 @@ pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
 }
 
 impl World {
-    fn up(name: &str, shims: &Path) -> World {
+    fn up(name: &str, pods: bool, shims: &Path) -> World {
         let folder = tempfile::Builder::new()
             .prefix("packrank-")
             .tempdir_in("/var/tmp")
@@ -75,19 +88,29 @@ impl World {
         fs::create_dir(folder.path().join("bin")).unwrap();
         let shim = "containerd-shim-packrank-v2";
         fs::copy(shims.join(shim), folder.path().join("bin").join(shim)).unwrap();
-        fs::write(
-            folder.path().join("config.toml"),
-            format!(
-                "version = 2\nroot = \"{root}/root\"\nstate = \"{root}/state\"\n\
-                 disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\"]\n\
-                 [grpc]\naddress = \"{root}/sock\"\n"
-            ),
-        )
-        .unwrap();
+        fs::write(folder.path().join("config.toml"), config(&root, pods)).unwrap();
+        if pods {
+            up("lo");
+            fs::create_dir(folder.path().join("cni")).unwrap();
+            let network = serde_json::json!({
+                "cniVersion": "0.4.0", "name": "pods", "type": "bridge", "bridge": "pods0",
+                "isGateway": true, "ipam": {
+                    "type": "host-local", "dataDir": format!("{root}/addresses"),
+                    "ranges": [[{ "subnet": "10.99.0.0/24" }]],
+                },
+            });
+            fs::write(folder.path().join("cni/pods.conf"), network.to_string()).unwrap();
+        }
+        let cgroup = format!("packrank-{name}-{}", std::process::id());
         let daemon = Mutex::new(spawn(folder.path()));
         let world = World {
             folder,
-            namespace: format!("packrank-{name}-{}", std::process::id()),
+            namespace: if pods {
+                "k8s.io".to_owned()
+            } else {
+                cgroup.clone()
+            },
+            cgroup,
             daemon,
             _watched: std::os::unix::net::UnixListener::bind("/run/packrank/watcher.sock").unwrap(),
         };
@@ -172,7 +195,7 @@ impl World {
     /// A cgroup file of a container's, on the hierarchy that has it.
     pub fn kernel(&self, controller: &str, id: &str, file: &str) -> String {
         let top = Path::new("/sys/fs/cgroup");
-        let below = Path::new(&self.namespace).join(id).join(file);
+        let below = Path::new(&self.cgroup).join(id).join(file);
         let v2 = top.join("cgroup.controllers").exists();
         let path = if v2 {
             top.join(below)
@@ -199,14 +222,14 @@ impl World {
         }
     }
 
-    /// Processes of this world's shims: their command line names its namespace.
+    /// Processes of this world's shims: their command line names its containerd.
     pub fn shims(&self, id: &str) -> Vec<i32> {
+        let sock = self.path("sock").display().to_string();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let words: Vec<_> = line.split(|byte| *byte == 0).collect();
-            let shim =
-                words[0].ends_with(b"-packrank-v2") && words.contains(&self.namespace.as_bytes());
+            let shim = words[0].ends_with(b"-packrank-v2") && words.contains(&sock.as_bytes());
             if shim && (id.is_empty() || words.contains(&id.as_bytes())) {
                 found.push(entry.file_name().to_str().unwrap().parse().unwrap());
             }
@@ -248,6 +271,44 @@ impl World {
     }
 }
 
+fn up(link: &str) {
+    let ip = Command::new("ip")
+        .args(["link", "set", link, "up"])
+        .status();
+    assert!(ip.unwrap().success());
+}
+
+/// containerd's configuration; the CRI plugin only where pods are tested. This
+/// machine may not lower an OOM score, as sandboxes' are.
+fn config(root: &str, pods: bool) -> String {
+    let disabled = match pods {
+        true => "",
+        false => "\"io.containerd.grpc.v1.cri\", ",
+    };
+    format!(
+        r#"version = 2
+root = "{root}/root"
+state = "{root}/state"
+disabled_plugins = [{disabled}"io.containerd.internal.v1.opt"]
+[grpc]
+address = "{root}/sock"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{IMAGE}"
+restrict_oom_score_adj = true
+stream_server_port = "0"
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "{root}/cni"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+default_runtime_name = "packrank"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.packrank]
+runtime_type = "{PACKRANK}"
+pod_annotations = ["packrank.io/*", "*.packrank.io/*"]
+container_annotations = ["packrank.io/*", "*.packrank.io/*"]
+"#
+    )
+}
+
 fn spawn(folder: &Path) -> Child {
     let log = fs::File::options()
         .append(true)
@@ -275,6 +336,11 @@ pub fn said(output: &Output) -> String {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let told = log.lines().filter(|line| !line.contains("level=info"));
+            eprintln!("containerd: {}", told.collect::<Vec<_>>().join("\n"));
+        }
         let list = self.ctr(&["container", "ls", "-q"]);
         for id in String::from_utf8_lossy(&list.stdout).lines() {
             self.ctr(&["task", "rm", "-f", id]);
@@ -289,7 +355,7 @@ impl Drop for World {
             .flatten()
             .flatten()
         {
-            let _ = fs::remove_dir(entry.path().join(&self.namespace));
+            let _ = fs::remove_dir(entry.path().join(&self.cgroup));
         }
     }
 }
