@@ -30,6 +30,7 @@ mod stats;
 mod stdio;
 mod store;
 mod systemd;
+mod systemd_cpuset;
 mod terminal;
 mod trace;
 mod verb;

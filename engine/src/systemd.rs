@@ -14,6 +14,7 @@ use libcontainer::oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 
 use crate::cgroup::{CgroupError, Place, read};
 use crate::resources::v2;
+use crate::systemd_cpuset;
 
 /// The scope's absolute path below the mount, and its name in the form slice:prefix:name.
 pub fn unit_path(wanted: Option<&Path>, id: &str) -> Result<(PathBuf, String), CgroupError> {
@@ -80,8 +81,8 @@ fn config(unit: &str) -> CgroupConfig {
 }
 
 /// Sets the scope's properties.
-pub fn apply(unit: &str, place: &Place, resources: &LinuxResources) -> Result<(), CgroupError> {
-    let resources = translate(resources, place);
+pub fn apply(unit: &str, place: &Place, told: &LinuxResources) -> Result<(), CgroupError> {
+    let resources = translate(told, place);
     let manager = create_cgroup_manager(config(unit))
         .map_err(|cause| CgroupError::Systemd(cause.to_string()))?;
     let options = ControllerOpt {
@@ -92,7 +93,8 @@ pub fn apply(unit: &str, place: &Place, resources: &LinuxResources) -> Result<()
     };
     manager
         .apply(&options)
-        .map_err(|cause| CgroupError::Systemd(cause.to_string()))
+        .map_err(|cause| CgroupError::Systemd(cause.to_string()))?;
+    systemd_cpuset::apply(place, told)
 }
 
 /// Stops the scope, which kills what is left in it.
@@ -180,9 +182,7 @@ fn cpu(
                 .or_else(|| cpu.and_then(LinuxCpu::shares)),
         );
     }
-    // Not the CPUs and memory nodes: libcgroups 0.7 sends their bits in a form
-    // that systemd refuses ("Unexpected message contents"). They are written to
-    // the cgroup's own files, where no daemon-reload looks for them.
+    // Not the CPUs and memory nodes: see systemd_cpuset.
     let present = place
         .v2()
         .and_then(|seat| read(&seat.path, "cpu.max"))
