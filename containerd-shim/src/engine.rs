@@ -83,6 +83,9 @@ impl Engine {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null()).current_dir(&self.bundle);
+        // containerd's own, from systemd: with it runc would wait for the container to say that
+        // it is ready.
+        command.env_remove("NOTIFY_SOCKET");
         command
     }
 

@@ -94,7 +94,9 @@ pub fn apply(unit: &str, place: &Place, told: &LinuxResources) -> Result<(), Cgr
     manager
         .apply(&options)
         .map_err(|cause| CgroupError::Systemd(cause.to_string()))?;
-    systemd_cpuset::apply(place, told)
+    systemd_cpuset::apply(place, told)?;
+    // To switch cpuset on, systemd switches off above the scope what it does not know: hugetlb.
+    place.make()
 }
 
 /// Stops the scope, which kills what is left in it.

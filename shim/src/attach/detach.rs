@@ -74,7 +74,10 @@ fn release(run: &Path, entry: &Entry, owner: &Owner, swept: &mut Swept) {
     });
     let taken = Namespaces::under(run).take(entry, owner, heir.as_ref());
     let taken = taken.map_err(|e| e.to_string());
-    let ended = heir.is_none() && taken != Ok(false);
+    // Not taken, but another's by now, whose number the kernel gave away at once: the old owner's
+    // objects still are nobody's.
+    let kept = taken == Ok(false) && entry.read().is_some_and(|now| now.id == owner.id);
+    let ended = heir.is_none() && !kept;
     let taken = taken.map(|taken| taken && heir.is_none());
     swept.note(format!("network entry of {}", owner.id), taken);
     if ended {
