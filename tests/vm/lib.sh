@@ -372,8 +372,10 @@ ours() {
     ip -br link | grep '^prk'
     nft list tables | grep packrank
     ls /run/packrank/packs /run/packrank/networks /run/packrank/projects | grep -v '^/run\|^$'
-    # Our projects are the 65536 from 0x70610000 up, and the numbers are the kernel's.
-    repquota -a -P -n | awk '/^#/ { n = substr($1, 2) + 0; if (n >= 1885405184 && n < 1885470720) print }'
+    # Our projects are the 65536 from 0x70610000 up, and the numbers are the kernel's. One without a
+    # limit is a layer's that an engine keeps.
+    repquota -a -P -n | awk '/^#/ { n = substr($1, 2) + 0
+      if (n >= 1885405184 && n < 1885470720 && $4 + $5 + $7 + $8) print }'
   } 2>/dev/null || true
 }
 
