@@ -44,12 +44,16 @@ pub fn detach(id: &str, run: &Path) -> Swept {
     swept.note(format!("record of {id}"), removed);
     let entry = name.map(|name| Namespaces::under(run).named(&name));
     let owner = entry.as_ref().and_then(Entry::read);
-    match entry.zip(owner) {
-        Some((entry, owner)) if owner.id == id || !entry.alive() => {
-            release(run, &entry, &owner, &mut swept);
-        }
-        // Another's by now: a namespace's number is given again at once.
-        _ => network(id, &mut swept),
+    let own = owner.as_ref().is_some_and(|owner| owner.id == id);
+    if let Some((entry, owner)) = entry.zip(owner)
+        && (own || !entry.alive())
+    {
+        release(run, &entry, &owner, &mut swept);
+    }
+    // A namespace's number is given again at once: its entry may be another's by now, who may even
+    // have lived and died since.
+    if !own {
+        network(id, &mut swept);
     }
     let quota = disk::remove(id, &projects(run)).map_err(|e| chain(&e));
     swept.note(format!("disk quota of {id}"), quota);
