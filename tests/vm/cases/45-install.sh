@@ -4,7 +4,9 @@
 # needs: packrank packrank-runtime packrank-hook
 # timeout: 300
 
-rm -f /usr/local/bin/packrank*
+# What earlier cases put there.
+systemctl stop packrank-watcher.service 2>/dev/null || true
+rm -rf /usr/local/bin/*packrank* /run/packrank
 name=$(_id web)
 rank=(--annotation packrank.io/priority=low)
 
