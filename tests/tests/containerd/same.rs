@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::world::{IMAGE, PACKRANK, STOCK, World, said, world};
 
@@ -121,14 +122,17 @@ fn answers(world: &World, runtime: &str, tag: &str) -> Vec<(&'static str, String
     });
     tell("a logging program", fs::read_to_string(&got).unwrap());
 
+    // In the foreground: a terminal stops who is not there and sets its modes.
     let ctr = format!(
-        "timeout -k 1 20 ctr -a {} -n {} run --rm -t --runtime {runtime} {IMAGE} {} tty",
+        "timeout --foreground -k 1 20 ctr -a {} -n {} run --rm -t --runtime {runtime} {IMAGE} {} tty",
         world.path("sock").display(),
         world.namespace,
         id("i")
     );
     let mut script = std::process::Command::new("script");
+    script.env("SHELL", "/bin/sh");
     let terminal = terminal_output(script.args(["-qec", &ctr, "/dev/null"]));
+    assert!(terminal.contains("/dev/pts/"), "{terminal:?}");
     tell("a terminal", terminal);
 
     tell(
@@ -174,7 +178,7 @@ fn events(text: &str, tag: &str) -> Vec<String> {
 fn answers_and_events_are_the_stock_shims() {
     world("same", |world| {
         let heard = world.path("events");
-        let mut listener = world.command(&["events"]);
+        let mut listener = world.command_for(Duration::from_secs(120), &["events"]);
         listener
             .stdin(Stdio::null())
             .stdout(fs::File::create(&heard).unwrap());

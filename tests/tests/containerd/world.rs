@@ -150,9 +150,14 @@ impl World {
 
     /// The same, to be started.
     pub fn command(&self, args: &[&str]) -> Command {
+        self.command_for(Duration::from_secs(30), args)
+    }
+
+    /// The same with a time of its own.
+    pub fn command_for(&self, time: Duration, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command
-            .args(["-k", "1", "30", "ctr", "-a"])
+            .args(["-k", "1", &time.as_secs().to_string(), "ctr", "-a"])
             .arg(self.path("sock"));
         command.args(["-n", &self.namespace]).args(args);
         command
