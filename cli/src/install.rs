@@ -37,8 +37,9 @@ pub(crate) use remove::{Args as UninstallArgs, run as uninstall};
 /// Put packrank in place and register it with an engine
 ///
 /// Shows what it changes, asks the engine whether it takes the result, keeps
-/// what was there, and tells what the engine must do to see it. Running it
-/// again changes nothing; `packrank uninstall` takes it all back.
+/// what was there, and tells what the engine must do to see it; one that does
+/// not come up with it gets back what it had. Running it again changes nothing;
+/// `packrank uninstall` takes it all back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The engine
@@ -48,11 +49,17 @@ pub(crate) struct Args {
     /// carry no annotations, such as Docker before 24
     #[arg(long)]
     class_runtimes: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How either way is gone.
+#[derive(Debug, clap::Args)]
+pub(crate) struct How {
     /// Show what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Have the engine reload or restart, where it must; if it then does not
-    /// come up, everything is taken back
+    /// Have the engine reload or restart, where it must
     #[arg(long)]
     restart: bool,
     /// Another root folder than /: services are left alone there
@@ -181,8 +188,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn install(args: &Args) -> Result<(), InstallError> {
-    let node = Node::new(&args.root);
-    root_only(args.dry_run)?;
+    let node = Node::new(&args.how.root);
+    root_only(args.how.dry_run)?;
     let engine = args.engine;
     let programs = Programs::plan(&node, args.class_runtimes)?;
     let wish = Wish::new(&programs.folder, args.class_runtimes);
@@ -191,7 +198,7 @@ fn install(args: &Args) -> Result<(), InstallError> {
         say(&line);
     }
     show(&draft);
-    if args.dry_run {
+    if args.how.dry_run {
         say(&format!("{DIM}a dry run: nothing was changed{DIM:#}"));
         return Ok(());
     }
@@ -207,7 +214,7 @@ fn install(args: &Args) -> Result<(), InstallError> {
         "{GREEN}packrank is installed for {engine}{GREEN:#}"
     ));
     if draft.changes() {
-        activate(&node, engine, &draft, args.restart)?;
+        activate(&node, engine, &draft, args.how.restart)?;
     }
     say(&format!(
         "{DIM}back again: packrank uninstall --for {engine}{DIM:#}"

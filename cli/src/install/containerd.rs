@@ -6,22 +6,23 @@
 //! containerd 1.x a handler in the file takes the place of the built-in ones,
 //! and an imported section that of the whole one.
 
-use std::path::{Path, PathBuf};
+mod block;
+mod judge;
+
+use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::InstallError;
-use super::dump::{Dump, dump, pruned};
+use super::dump::{Dump, dump};
 use super::edit::Edit;
 use super::engine::{Draft, Engine, Runtime, Wish, is_our_name};
 use super::node::{Node, option};
+pub(super) use block::without;
+use judge::trial;
 
 const USUAL: &str = "/etc/containerd/config.toml";
 const DROP_IN: &str = "99-packrank.toml";
-const BEGIN: &str =
-    "# packrank: begin (written by packrank install; packrank uninstall removes it)\n";
-const END: &str = "# packrank: end\n";
-
 /// What containerd drops of a pod's annotations unless it is told not to.
 const ANNOTATIONS: [&str; 2] = ["packrank.io/*", "*.packrank.io/*"];
 
@@ -251,208 +252,6 @@ fn resolved(node: &Node, root: &str, text: &str) -> Vec<(String, Vec<String>)> {
             (pattern, files)
         })
         .collect()
-}
-
-impl Candidate {
-    /// The edit, if with it containerd reads our handlers and everything else
-    /// as before; else why not.
-    fn judged(
-        self,
-        node: &Node,
-        root: &str,
-        root_text: Option<&str>,
-        before: &Dump,
-        wanted: &Table,
-    ) -> Result<Edit, String> {
-        let own = match self.before.as_deref() {
-            Some(text) if !self.path.ends_with(DROP_IN) => strip(text),
-            _ => String::new(),
-        };
-        let mut entries = wanted.clone();
-        for _ in 0..2 {
-            let after = with_block(&own, self.version, &entries);
-            let read = trial(node, root, root_text, &self.path, &after)?;
-            let lost = lost(before, &read);
-            if lost.is_empty() {
-                return self.settled(after, before, &read, wanted);
-            }
-            // Written out where they are containerd's own; a copy of somebody
-            // else's would outlive his changes.
-            let built_in = dump(node, None).map_err(|wrong| match wrong {
-                Ok(said) => said,
-                Err(error) => error.to_string(),
-            })?;
-            let built_in = built_in.runtimes();
-            if !lost
-                .iter()
-                .all(|(name, entry)| built_in.get(name) == Some(entry))
-            {
-                break;
-            }
-            entries.extend(lost);
-        }
-        Err(format!("{}: handlers of others would be lost", self.path))
-    }
-
-    fn settled(
-        self,
-        after: String,
-        before: &Dump,
-        read: &Dump,
-        wanted: &Table,
-    ) -> Result<Edit, String> {
-        let is = read.runtimes();
-        let missing = wanted
-            .iter()
-            .find(|(name, entry)| is.get(*name) != Some(entry));
-        if let Some((name, _)) = missing {
-            return Err(format!(
-                "{}: the handler {name} would not be read as it is written",
-                self.path
-            ));
-        }
-        if read.others() != before.others() {
-            return Err(format!(
-                "{}: more than our handlers would change",
-                self.path
-            ));
-        }
-        if let Some(problem) = read.unfit() {
-            return Err(format!("{}: {problem}", self.path));
-        }
-        Ok(Edit {
-            path: self.path,
-            before: self.before,
-            after: Some(after),
-        })
-    }
-}
-
-/// The handlers of others that are no longer there.
-fn lost(before: &Dump, after: &Dump) -> Table {
-    let left = after.runtimes();
-    let all = before.runtimes().into_iter();
-    all.filter(|(name, _)| !left.contains_key(name) && !is_our_name(name))
-        .collect()
-}
-
-/// What containerd would read if `path` held `text`. Tried beside the root, so
-/// that relative imports mean the same, under a name that no pattern matches.
-fn trial(
-    node: &Node,
-    root: &str,
-    root_text: Option<&str>,
-    path: &str,
-    text: &str,
-) -> Result<Dump, String> {
-    let place = node.at(root);
-    let temporary = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let above = place.parent().filter(|folder| folder.is_dir());
-    let above = above.unwrap_or(temporary.path());
-    let file = |name: &str, text: &str| -> Result<tempfile::TempPath, String> {
-        let mut builder = tempfile::Builder::new();
-        let file = builder
-            .prefix(name)
-            .suffix(".packrank-trial")
-            .tempfile_in(above);
-        let file = file.map_err(|e| e.to_string())?;
-        std::fs::write(file.path(), text).map_err(|e| e.to_string())?;
-        Ok(file.into_temp_path())
-    };
-    let (tried, _imported);
-    if path == root {
-        tried = file(".root", text)?;
-    } else {
-        let imported = file(".import", text)?;
-        let files = resolved(node, root, root_text.unwrap_or_default());
-        let files = files.into_iter().flat_map(|(_, files)| files);
-        let mut files: Vec<PathBuf> = files.filter(|f| f != path).map(|f| node.at(&f)).collect();
-        files.push(imported.to_path_buf());
-        let list: Vec<Value> = files
-            .iter()
-            .map(|f| f.display().to_string().into())
-            .collect();
-        tried = file(".root", &with_imports(root_text.unwrap_or_default(), list))?;
-        _imported = imported;
-    }
-    dump(node, Some(&tried)).map_err(|wrong| match wrong {
-        Ok(said) => said.replace(&tried.display().to_string(), path),
-        Err(error) => error.to_string(),
-    })
-}
-
-/// The text with other imports. Only for a trial: its form is lost.
-fn with_imports(text: &str, imports: Vec<Value>) -> String {
-    let mut table: Table = toml::from_str(text).unwrap_or_default();
-    table.insert("imports".to_owned(), Value::Array(imports));
-    table.to_string()
-}
-
-/// The text with our block behind it; a new file says its form first.
-fn with_block(text: &str, version: i64, entries: &Table) -> String {
-    let mut out = text.to_owned();
-    if text.trim().is_empty() {
-        out = format!("version = {version}\n\n");
-    } else if !out.ends_with('\n') {
-        out.push('\n');
-    }
-    out.push_str(BEGIN);
-    let plugin = match version {
-        ..=1 => "cri",
-        2 => "io.containerd.grpc.v1.cri",
-        3.. => "io.containerd.cri.v1.runtime",
-    };
-    for (name, entry) in entries {
-        let Value::Table(entry) = entry else { continue };
-        let entry = pruned(entry);
-        let at = format!("plugins.{plugin:?}.containerd.runtimes.{}", key(name));
-        section(&mut out, &at, &entry);
-    }
-    out.push_str(END);
-    out
-}
-
-/// A table under its header, and those inside it under theirs.
-fn section(out: &mut String, at: &str, table: &Table) {
-    out.push_str(&format!("[{at}]\n"));
-    for (name, value) in table.iter().filter(|(_, v)| !v.is_table()) {
-        out.push_str(&format!("  {} = {value}\n", key(name)));
-    }
-    for (name, value) in table {
-        if let Value::Table(inner) = value {
-            section(out, &format!("{at}.{}", key(name)), inner);
-        }
-    }
-}
-
-/// A key, quoted where it must be.
-fn key(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match !name.is_empty() && name.chars().all(bare) {
-        true => name.to_owned(),
-        false => Value::from(name).to_string(),
-    }
-}
-
-/// The text without our block.
-fn strip(text: &str) -> String {
-    let Some((head, rest)) = text.split_once(BEGIN) else {
-        return text.to_owned();
-    };
-    let tail = rest.split_once(END).map_or("", |(_, tail)| tail);
-    format!("{head}{tail}")
-}
-
-/// The text without our block; no file, where there was nothing else.
-pub(super) fn without(path: &str, text: &str) -> Result<Option<String>, InstallError> {
-    if text.contains(BEGIN) && !text.contains(END) {
-        return Err(broken(path, "the end of packrank's block is missing"));
-    }
-    let rest = strip(text);
-    let table: Option<Table> = toml::from_str(&rest).ok();
-    let only_ours =
-        path.ends_with(DROP_IN) && table.is_some_and(|t| t.keys().all(|k| k == "version"));
-    Ok((!only_ours).then_some(rest))
 }
 
 /// Whether containerd takes what would be there.

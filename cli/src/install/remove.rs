@@ -4,7 +4,6 @@
 //! others changed it meanwhile, their changes stay and only ours go.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use packrank_core::record::Packs;
@@ -14,7 +13,7 @@ use super::edit::{Edit, remove_folders};
 use super::engine::Draft;
 use super::kept::{Kept, installed};
 use super::node::Node;
-use super::{Engine, InstallError, activate, apply, programs, root_only, say, show};
+use super::{Engine, How, InstallError, activate, apply, programs, root_only, say, show};
 use crate::terminal::{self, DIM, GREEN};
 
 /// Take back what `packrank install` did
@@ -27,20 +26,8 @@ pub(crate) struct Args {
     /// One engine only; the programs go with the last one
     #[arg(long = "for", value_enum, value_name = "ENGINE")]
     engine: Option<Engine>,
-    /// Show what would be done, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Have the engine reload or restart, where it must
-    #[arg(long)]
-    restart: bool,
-    /// Another root folder than /: services are left alone there
-    #[arg(
-        long,
-        value_name = "FOLDER",
-        default_value = "/",
-        hide_default_value = true
-    )]
-    root: PathBuf,
+    #[command(flatten)]
+    how: How,
 }
 
 /// Answers, and gives the exit status.
@@ -52,8 +39,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn uninstall(args: &Args) -> Result<(), InstallError> {
-    let node = Node::new(&args.root);
-    root_only(args.dry_run)?;
+    let node = Node::new(&args.how.root);
+    root_only(args.how.dry_run)?;
     nobody_needs_us(&node)?;
     let installed = installed(&node)?;
     let chosen: Vec<Engine> = match args.engine {
@@ -69,7 +56,7 @@ fn uninstall(args: &Args) -> Result<(), InstallError> {
     for engine in &chosen {
         back_out(&node, *engine, args)?;
     }
-    if args.dry_run {
+    if args.how.dry_run {
         say(&format!("{DIM}a dry run: nothing was changed{DIM:#}"));
         return Ok(());
     }
@@ -110,12 +97,12 @@ fn back_out(node: &Node, engine: Engine, args: &Args) -> Result<(), InstallError
         takes: engine.takes(),
     };
     show(&draft);
-    if args.dry_run {
+    if args.how.dry_run {
         return Ok(());
     }
     apply(node, &draft.edits)?;
     if draft.changes() {
-        activate(node, engine, &draft, args.restart)?;
+        activate(node, engine, &draft, args.how.restart)?;
     }
     remove_folders(node, &kept.folders);
     Kept::forget(node, engine.name())?;
