@@ -145,22 +145,16 @@ impl Bundle {
             return Err(BundleError::TooLarge { path, bytes });
         }
         // One read for the file and one for its end, whatever its size.
-        let mut bytes = vec![0; usize::try_from(meta.len()).unwrap_or(0) + 1];
-        let mut filled = 0;
-        loop {
-            match (&file).read(&mut bytes[filled..]).map_err(read_error)? {
-                0 => break,
-                read => filled += read,
-            }
-            if filled > MOST_BYTES {
-                let bytes = filled as u64;
-                return Err(BundleError::TooLarge { path, bytes });
-            }
-            if filled == bytes.len() {
-                bytes.resize(2 * filled, 0);
-            }
+        let room = usize::try_from(meta.len()).unwrap_or(0) + 1;
+        let mut bytes = Vec::with_capacity(room);
+        let most = MOST_BYTES as u64 + 1;
+        file.take(most)
+            .read_to_end(&mut bytes)
+            .map_err(read_error)?;
+        if bytes.len() > MOST_BYTES {
+            let bytes = bytes.len() as u64;
+            return Err(BundleError::TooLarge { path, bytes });
         }
-        bytes.truncate(filled);
         Ok(bytes)
     }
 

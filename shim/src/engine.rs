@@ -92,7 +92,12 @@ impl Own {
     /// The program of this name that was installed beside it.
     #[must_use]
     pub fn beside(&self, name: &str) -> Option<PathBuf> {
-        let own = std::fs::canonicalize(&self.path).ok()?;
+        // Under its own name there is nothing to follow.
+        let plain = self.path.is_absolute() && !self.path.is_symlink();
+        let own = match plain {
+            true => self.path.clone(),
+            false => std::fs::canonicalize(&self.path).ok()?,
+        };
         self.runnable(&own.with_file_name(name)).ok()
     }
 

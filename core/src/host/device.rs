@@ -27,7 +27,7 @@ pub struct Disk {
 pub struct Devices {
     /// Each disk once.
     pub disks: Vec<Disk>,
-    /// Paths on no disk, with the type of their file system.
+    /// Paths on no disk, the first on each file system, with its type.
     pub without: Vec<(PathBuf, String)>,
 }
 
@@ -68,15 +68,16 @@ pub(super) fn find(roots: &Roots, paths: &[PathBuf]) -> Devices {
     let mut seen = Vec::new();
     let mut found = Devices::default();
     for path in paths {
-        // Most paths are on a file system with a disk's own number: no need
-        // for the mount table, which costs more than all else.
+        // One look at each file system; and most have a disk's own number, so
+        // no need for the mount table, which costs more than all else.
         let number = Some(path).filter(|_| roots.own);
         let number = number.and_then(|path| std::fs::metadata(path).ok());
-        let number = number.and_then(|meta| device(meta.dev()));
+        let number = number.map(|meta| meta.dev());
         if number.is_some_and(|number| seen.contains(&number)) {
             continue;
         }
         seen.extend(number);
+        let number = number.and_then(device);
         let by_number = number.and_then(|number| whole(roots, number));
         let disk = by_number.map_or_else(
             || {
