@@ -7,7 +7,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use packrank_core::record::{Amount, Packs};
+use packrank_core::record::Packs;
 use packrank_kernel::cgroup::{Cgroup, CgroupError, Mounts, start_time};
 use packrank_kernel::net;
 
@@ -103,25 +103,18 @@ fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Outcome {
 }
 
 /// Both rates of the pack's network as they are to be: those that differ from
-/// the plan are in its deeds, which are written before.
+/// the plan are in its deeds.
 fn rates(kept: &Kept, packs: &Packs) -> Outcome {
-    let Ok(mut record) = packs.read(&kept.id) else {
+    let Ok(record) = packs.read(&kept.id) else {
         return Outcome::Gone;
     };
-    for knob in [Knob::Egress, Knob::Ingress] {
-        if let Some(taken) = kept.deeds.taken.get(knob.key().name()) {
-            let bits = taken.pressed.or(taken.adapted);
-            let amount = bits.map_or(Amount::Unlimited, Amount::At);
-            record.settings.put_amount(knob.key(), amount);
-        }
-    }
     let netns = fs::File::open(format!("/proc/{}/ns/net", kept.pid));
     // Looked at afterwards: then what was opened was this process's.
     let same = start_time(kept.pid) == Some(kept.started);
     let (Ok(netns), true) = (netns, same) else {
         return Outcome::Gone;
     };
-    match net::apply_record(&record, &kept.id, netns.as_fd(), None) {
+    match net::apply_record(&record, &kept.deeds, &kept.id, netns.as_fd(), None) {
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Refused,
     }

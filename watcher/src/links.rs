@@ -74,7 +74,8 @@ impl Links {
                 continue;
             }
             seen.push(owner.to_owned());
-            match apply_record(&record, owner, netns.as_fd(), None) {
+            let deeds = packs.deeds(&record);
+            match apply_record(&record, &deeds, owner, netns.as_fd(), None) {
                 Ok(applied) if applied.changed => {
                     let names = applied.interfaces.iter().map(|i| i.name.as_str());
                     let names = names.collect::<Vec<_>>().join(", ");

@@ -196,11 +196,6 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         if let Some(links) = &mut links {
             for (id, what) in links.shape(&watcher.registry.packs) {
                 watcher.journal.say(what, Some(&id), wall_clock());
-                // It was shaped as planned, whatever use has made of that.
-                if let Some(slot) = watcher.registry.slot(&id) {
-                    watcher.state.drifted(slot, Knob::Egress);
-                    watcher.state.drifted(slot, Knob::Ingress);
-                }
             }
         }
         for wake in wakes {
@@ -339,7 +334,7 @@ impl Watcher {
                 continue;
             }
             for name in kept.deeds.taken.keys() {
-                let knob = packrank_core::key::Key::named(name).and_then(crate::decide::Knob::of);
+                let knob = packrank_core::key::Key::named(name).and_then(Knob::of);
                 let Some(knob) = knob else { continue };
                 let slot = crate::decide::Slot(at);
                 let wrote = self.state.pack(slot).and_then(|pack| pack.dial(knob).wrote);

@@ -10,7 +10,7 @@ use std::path::Path;
 use packrank_core::host::Host;
 use packrank_core::key::Key;
 use packrank_core::plan::NETWORK_KEYS;
-use packrank_core::record::Record;
+use packrank_core::record::{Packs, Record};
 use packrank_core::value::Value;
 use packrank_kernel::disk::{self, Usage};
 use packrank_kernel::net::{self, Status};
@@ -85,7 +85,9 @@ fn change_network(
     let netns = namespace(record)?
         .ok_or_else(|| gone("uses the host's network, which is never touched"))?;
     let id = owner(record, &netns, run)?;
-    let applied = net::apply_record(record, &id, netns.as_fd(), Some((key, value)));
+    let deeds = Packs::under(run).deeds(record);
+    let change = Some((key, value));
+    let applied = net::apply_record(record, &deeds, &id, netns.as_fd(), change);
     let applied = applied.map_err(|source| AttachError::Network { id, source })?;
     Ok(applied.notes.iter().map(ToString::to_string).collect())
 }
