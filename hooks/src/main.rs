@@ -16,11 +16,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use input::InputError;
+use packrank_arena::Arena;
 use packrank_shim::attach::{AttachError, RUN_FOLDER};
 use packrank_shim::planning::Refusal;
 
+/// A hook is one short burst of small allocations.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: Arena = Arena::new();
 
 /// Seconds after which the kernel ends us, whatever we wait for: engines wait
 /// for their hooks, some for ever. A machine so busy that it takes half a

@@ -10,8 +10,8 @@ use crate::{HookError, Options, input};
 
 pub fn run(options: &Options) -> Result<(), HookError> {
     let state = input::state()?;
-    if Packs::under(&options.run).read(&state.id).is_err() {
-        // Not ranked, or nothing to be watched by.
+    if !Packs::under(&options.run).path(&state.id).exists() {
+        // Not ranked.
         return Ok(());
     }
     if let Err(error) = watcher::ensure(&options.run, options.policy.as_deref()) {

@@ -6,3 +6,4 @@ pub mod live;
 pub mod net;
 pub mod pressure;
 pub mod process;
+pub mod procfs;

@@ -11,20 +11,24 @@ mod error;
 mod io_priority;
 mod oom;
 mod rlimit;
+mod stat;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, fstatat};
+
+use crate::procfs;
 
 pub use detach::detach;
 pub use error::Error;
 pub use io_priority::{IoClass, ThreadChange};
 pub use rlimit::{Limit, Resource};
+pub use stat::Stat;
 
 /// A value that was changed. What was asked for and is not `new` was more
 /// than the caller may set.
@@ -92,30 +96,27 @@ impl Process {
     }
 
     /// For calls that take a number: whether the number is still this
-    /// process's, now.
+    /// process's, now. The held folder has no files any more once it is not.
     fn still_there(&self) -> Result<(), Error> {
-        self.stat().map(|_| ())
+        let found = fstatat(self.folder.as_fd(), "stat", AtFlags::empty());
+        let found = found.map_err(io::Error::from);
+        found
+            .map(drop)
+            .map_err(|source| self.unreadable("stat", source))
     }
 
-    /// Field 22 of stat, counted behind the last parenthesis, since a
-    /// program's name may hold anything.
+    /// When it started.
     fn stat(&self) -> Result<u64, Error> {
-        let text = self.read("stat")?;
-        let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
-        let started = behind
-            .split_whitespace()
-            .nth(19)
-            .and_then(|n| n.parse().ok());
+        let stat = Stat::parse(&self.read("stat")?);
+        let started = stat.map(|stat| stat.started);
         started.ok_or_else(|| self.unreadable("stat", io::ErrorKind::InvalidData.into()))
     }
 
     /// A small file of the process.
     fn read(&self, name: &str) -> Result<String, Error> {
-        let mut text = String::new();
         self.file(name, OFlag::O_RDONLY)
-            .and_then(|mut file| file.read_to_string(&mut text))
-            .map_err(|source| self.unreadable(name, source))?;
-        Ok(text)
+            .and_then(procfs::text)
+            .map_err(|source| self.unreadable(name, source))
     }
 
     fn file(&self, name: &str, flags: OFlag) -> io::Result<File> {

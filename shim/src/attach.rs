@@ -166,7 +166,7 @@ pub fn attach(
             return Err(AttachError::TooLate { id });
         }
     }
-    let pack = network::Owner::of(state, &planned);
+    let pack = network::Owner::of(state, &process, &planned);
     let netns = match spec.network {
         Network::Own if enforce => Some(process.network_namespace()?),
         _ => None,

@@ -5,19 +5,19 @@
 //! container has a class.
 #![cfg_attr(not(test), no_main)]
 
-mod arena;
 #[cfg(not(test))]
 mod entry;
 
 use std::ffi::{OsString, c_int};
 
+use packrank_arena::Arena;
 use packrank_shim::engine::Own;
 use packrank_shim::runtime;
 
 /// A start is one short burst of small allocations; musl's own allocator would
 /// take most of its time.
 #[global_allocator]
-static ALLOCATOR: arena::Arena = arena::Arena::new();
+static ALLOCATOR: Arena = Arena::new();
 
 /// The exit status, where no engine took our place.
 #[cfg_attr(test, expect(dead_code))]

@@ -119,8 +119,15 @@ impl Packs {
     /// # Errors
     /// When the system refuses.
     pub fn write(&self, record: &Record) -> Outcome<()> {
-        self.make()?;
-        write_atomically(&self.path(&record.id), record)
+        let path = self.path(&record.id);
+        match write_atomically(&path, record) {
+            // The first on this node makes the folders.
+            Err(error) if error.is_absent() => {
+                self.make()?;
+                write_atomically(&path, record)
+            }
+            written => written,
+        }
     }
 
     /// Changes the record of a container that is still registered. One that
@@ -352,7 +359,7 @@ fn read_trusted(path: &Path) -> Outcome<Vec<u8>> {
     if meta.mode() & 0o022 != 0 {
         return Err(foreign("others can write to it"));
     }
-    if meta.uid() != own_uid() {
+    if meta.uid() != rustix::process::geteuid().as_raw() {
         return Err(foreign("it belongs to another user"));
     }
     if meta.len() > LARGEST {
@@ -364,11 +371,6 @@ fn read_trusted(path: &Path) -> Outcome<Vec<u8>> {
         .read_to_end(&mut bytes)
         .map_err(io_error("read", path))?;
     Ok(bytes)
-}
-
-/// Who we are: the owner of our own entry in /proc.
-fn own_uid() -> u32 {
-    fs::metadata("/proc/self").map_or(0, |meta| meta.uid())
 }
 
 /// Writes under a temporary name beside `path`, then renames. No fsync: the
@@ -386,9 +388,15 @@ fn write_atomically(path: &Path, value: &impl Serialize) -> Outcome<()> {
     let written = (|| {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        // A temporary of this very name is left from a process of our pid that died.
-        let _ = fs::remove_file(&temporary);
-        options.open(&temporary)?.write_all(&bytes)?;
+        let mut file = match options.open(&temporary) {
+            // It is left from a process of our number that died.
+            Err(there) if there.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&temporary)?;
+                options.open(&temporary)?
+            }
+            opened => opened?,
+        };
+        file.write_all(&bytes)?;
         fs::rename(&temporary, path)
     })();
     written.map_err(|e| {

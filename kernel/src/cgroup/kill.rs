@@ -8,6 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::parse::number;
 use super::{Cgroup, CgroupError};
+use crate::process::Stat;
 
 /// Rounds over the list of processes: those that a fork slipped past the last
 /// one are found by the next.
@@ -103,12 +104,9 @@ impl Cgroup {
     }
 }
 
-/// When a process started, in clock ticks since boot: field 22 of its stat,
-/// counted behind the name, which may hold anything.
+/// When a process started, in clock ticks since boot, whether it still runs or
+/// is a zombie.
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let behind = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = stat.get(behind + 2..)?.split(|byte| *byte == b' ');
-    number(fields.nth(19)?)
+    Stat::of(pid).map(|stat| stat.started)
 }

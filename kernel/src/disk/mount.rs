@@ -1,11 +1,12 @@
 //! In: an open file and the mount table. Out: the mount it lies on.
 
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use crate::procfs;
 
 /// A line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +26,13 @@ const TABLE: &str = "/proc/thread-self/mountinfo";
 
 /// Every mount of the calling thread's mount namespace.
 pub(super) fn table() -> Result<Vec<Mount>, Error> {
-    let text = fs::read_to_string(TABLE).map_err(|source| Error::Io {
-        action: "read",
-        path: TABLE.into(),
-        source,
-    })?;
+    let text = File::open(TABLE)
+        .and_then(procfs::text)
+        .map_err(|source| Error::Io {
+            action: "read",
+            path: TABLE.into(),
+            source,
+        })?;
     Ok(text.lines().filter_map(parse).collect())
 }
 
@@ -42,7 +45,7 @@ pub(super) fn of(file: BorrowedFd<'_>, table: &[Mount]) -> Result<Mount, Error> 
         path: path.clone(),
         source,
     };
-    let text = fs::read_to_string(&path).map_err(failed)?;
+    let text = File::open(&path).and_then(procfs::text).map_err(failed)?;
     let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     let id: Option<u64> = id.and_then(|id| id.trim().parse().ok());
     let mount = table.iter().find(|mount| Some(mount.id) == id);
@@ -130,7 +133,7 @@ mod tests {
     fn an_open_file_knows_its_mount() {
         use std::os::fd::AsFd;
         let table = table().unwrap();
-        let file = fs::File::open("/proc/self/status").unwrap();
+        let file = File::open("/proc/self/status").unwrap();
         assert_eq!(of(file.as_fd(), &table).unwrap().kind, "proc");
     }
 }

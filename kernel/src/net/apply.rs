@@ -64,7 +64,7 @@ fn attempt_to_apply(
         progress.notes.push(Note::HostNetwork);
         return Ok(applied(progress, Vec::new()));
     }
-    let inside = namespace::inside(target.netns, || Sockets::open(means))?;
+    let inside = namespace::inside(own.as_fd(), target.netns, || Sockets::open(means))?;
     let host = Sockets::open(means)?;
     let places = interface::places(&inside.route, target.netns, &host.route, own.as_fd())?;
     let (interfaces, at_host, within) = sort(places, &mut progress.notes);

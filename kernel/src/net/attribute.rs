@@ -5,18 +5,24 @@
 //! newer kernel's unknown or longer attribute must never keep a container
 //! from starting.
 
-use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NlasIterator};
+use netlink_packet_core::{NLA_F_NESTED, NlasIterator};
+
+/// Bytes of `struct nlattr`.
+const HEADER: usize = 4;
 
 /// Attributes being written, each aligned as the kernel wants it.
 #[derive(Default)]
 pub(crate) struct Attributes(Vec<u8>);
 
 impl Attributes {
+    /// `struct nlattr` (its own length and its kind, in host order), the value,
+    /// and up to three bytes to the next multiple of four.
     pub fn bytes(mut self, kind: u16, value: &[u8]) -> Self {
-        let attribute = DefaultNla::new(kind, value.to_vec());
-        let start = self.0.len();
-        self.0.resize(start + attribute.buffer_len(), 0);
-        attribute.emit(&mut self.0[start..]);
+        let length = u16::try_from(HEADER + value.len()).unwrap_or(u16::MAX);
+        self.0.extend(length.to_ne_bytes());
+        self.0.extend(kind.to_ne_bytes());
+        self.0.extend(value);
+        self.0.resize(self.0.len().next_multiple_of(4), 0);
         self
     }
 
@@ -65,7 +71,7 @@ pub(crate) fn find(attributes: &[u8], kind: u16) -> Option<&[u8]> {
             let start = attribute.into_inner();
             // `new_checked` has compared the length field with the slice.
             let length = usize::from(u16::from_ne_bytes([start[0], start[1]]));
-            &start[4..length]
+            &start[HEADER..length]
         })
 }
 

@@ -2,8 +2,8 @@
 //! what a closure returned that ran inside it.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::thread;
+use std::os::fd::BorrowedFd;
+use std::process::abort;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::fstat;
@@ -34,33 +34,33 @@ pub(crate) fn same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool, E
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// Runs `work` inside the namespace, in a thread of its own that ends with
-/// it: whatever happens, the caller stays where it is. Sockets opened inside
-/// keep working from outside.
-pub(crate) fn inside<T: Send>(
+/// Runs `work` with the calling thread inside the namespace, and goes back to
+/// its own. Sockets opened inside keep working from outside.
+pub(crate) fn inside<T>(
+    own: BorrowedFd<'_>,
     namespace: BorrowedFd<'_>,
-    work: impl FnOnce() -> Result<T, Error> + Send,
+    work: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    thread::scope(|scope| {
-        let visitor = thread::Builder::new()
-            .name("netns".into())
-            .stack_size(64 * 1024)
-            .spawn_scoped(scope, move || {
-                setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| {
-                    Error::Namespace {
-                        step: "enter",
-                        source: errno.into(),
-                    }
-                })?;
-                work()
-            })
-            .map_err(|source| Error::Namespace {
-                step: "start a thread for",
-                source,
-            })?;
-        match visitor.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| Error::Namespace {
+        step: "enter",
+        source: errno.into(),
+    })?;
+    let _visit = Visit { own };
+    work()
+}
+
+/// A stay in a foreign namespace; it ends with this value, whatever happens.
+struct Visit<'a> {
+    own: BorrowedFd<'a>,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        // Who was let in a moment ago is let out, unless the kernel has not
+        // even a hundred bytes left. A thread that stayed inside would take
+        // the container's network for the host's from then on.
+        if setns(self.own, CloneFlags::CLONE_NEWNET).is_err() {
+            abort();
         }
-    })
+    }
 }

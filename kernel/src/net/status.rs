@@ -60,7 +60,7 @@ pub fn read(id: &str, netns: BorrowedFd<'_>) -> Result<Status, Error> {
         return Ok(status);
     }
     let means = Means::default();
-    let inside = namespace::inside(netns, || Sockets::open(&means))?;
+    let inside = namespace::inside(own.as_fd(), netns, || Sockets::open(&means))?;
     let host = Sockets::open(&means)?;
     for place in interface::places(&inside.route, netns, &host.route, own.as_fd())? {
         match place {

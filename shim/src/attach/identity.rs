@@ -6,7 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use packrank_kernel::process::Stat;
+use packrank_kernel::procfs;
 
 use super::{AttachError, State};
 
@@ -34,8 +38,7 @@ impl Process {
             problem,
         };
         let started = started(state.pid).ok_or_else(|| problem("does not exist".to_owned()))?;
-        let text = std::fs::read_to_string(format!("/proc/{}/cgroup", state.pid))
-            .map_err(|e| problem(format!("has no readable cgroup: {e}")))?;
+        let text = table(state.pid).map_err(|e| problem(format!("has no readable cgroup: {e}")))?;
         let cgroups = parse(&text);
         if !cgroups
             .values()
@@ -73,26 +76,22 @@ impl Process {
     }
 }
 
-/// When the process, if it runs, started: field 22 of its stat, counted behind the last
-/// parenthesis, since a program's name may hold anything.
+/// When the process, if it runs, started, in clock ticks since boot. A zombie
+/// has left its cgroup and namespaces: it runs no more.
 pub(super) fn started(pid: u32) -> Option<u64> {
-    if pid == 0 {
-        return None;
-    }
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, behind) = stat.rsplit_once(')')?;
-    let mut fields = behind.split_whitespace();
-    // A zombie has left its cgroup and namespaces: it runs no more.
-    let state = fields.next().filter(|state| !matches!(*state, "Z" | "X"));
-    state.and_then(|_| fields.nth(18)?.parse().ok())
+    let stat = Stat::of(pid).filter(|stat| stat.runs);
+    stat.map(|stat| stat.started)
 }
 
 /// The cgroup of a process in each hierarchy: the controller's name (or
 /// `unified`), and the path from that hierarchy's root; none when it is gone.
 #[must_use]
 pub fn cgroups(pid: u32) -> BTreeMap<String, PathBuf> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
-    parse(&text.unwrap_or_default())
+    parse(&table(pid).unwrap_or_default())
+}
+
+fn table(pid: u32) -> io::Result<String> {
+    File::open(format!("/proc/{pid}/cgroup")).and_then(procfs::text)
 }
 
 fn parse(text: &str) -> BTreeMap<String, PathBuf> {

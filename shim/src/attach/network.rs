@@ -19,6 +19,7 @@ use packrank_core::value::Value;
 use packrank_kernel::net::{self, Means, Note, Target};
 use serde::{Deserialize, Serialize};
 
+use super::identity::Process;
 use super::{AttachError, State, identity};
 use crate::planning::Planned;
 
@@ -38,7 +39,7 @@ pub struct Owner {
 
 impl Owner {
     /// The owner of a container's network: its pod's sandbox, else itself.
-    pub fn of(state: &State, planned: &Planned) -> Owner {
+    pub fn of(state: &State, process: &Process, planned: &Planned) -> Owner {
         let sandbox = match planned.place.role {
             Role::Container => planned.place.sandbox.as_ref(),
             _ => None,
@@ -46,8 +47,8 @@ impl Owner {
         Owner {
             id: sandbox.unwrap_or(&state.id).clone(),
             class: planned.plan.rank.priority.name().to_owned(),
-            pid: state.pid,
-            started: identity::started(state.pid).unwrap_or(0),
+            pid: process.pid,
+            started: process.started,
         }
     }
 
@@ -171,10 +172,16 @@ impl Namespaces {
             path: self.folder.clone(),
             source,
         };
-        let mut make = DirBuilder::new();
-        make.recursive(true).mode(0o700);
-        make.create(&self.folder).map_err(failed)?;
-        let folder = File::open(&self.folder).map_err(failed)?;
+        let folder = match File::open(&self.folder) {
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => {
+                let mut make = DirBuilder::new();
+                make.recursive(true).mode(0o700);
+                let made = make.create(&self.folder);
+                made.and_then(|()| File::open(&self.folder))
+            }
+            folder => folder,
+        };
+        let folder = folder.map_err(failed)?;
         Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
     }
 

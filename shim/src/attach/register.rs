@@ -3,9 +3,9 @@
 //! In: its state, process and plan. Out: the file that the watcher obeys and
 //! `packrank status` shows.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use packrank_core::annotation;
@@ -124,9 +124,7 @@ fn engine() -> std::path::PathBuf {
 /// # Errors
 /// When the system refuses.
 pub fn write(run: &Path, record: &Record) -> Result<(), RecordError> {
-    let packs = Packs::under(run);
-    packs.make()?;
-    packs.write(record)
+    Packs::under(run).write(record)
 }
 
 /// Adds to the record what shaping found: that there was no interface yet, or
@@ -145,16 +143,13 @@ pub fn shaped(run: &Path, mut record: Record, shaped: &Shaped, notes: &mut Vec<S
     }
 }
 
-/// Puts a file of mode 0600 in the place of another, whole or not at all.
+/// Puts a file of mode 0600 in the place of another in a folder that is there,
+/// whole or not at all.
 ///
 /// # Errors
 /// When the system refuses a step; the old file is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}", std::process::id()));
     let mut options = OpenOptions::new();

@@ -4,6 +4,7 @@
 //! time; what does not fit, or is large, comes from the system's allocator.
 //! Nothing but the last piece is given back: the process ends, or becomes the
 //! engine, before that matters.
+#![warn(missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -27,7 +28,8 @@ const FIRST: usize = 48 << 10;
 /// used cost less in one call than by a fault for each.
 const PIECE: usize = 64 << 10;
 
-/// The arena, how much of it is taken, and how much has its pages.
+/// The arena, how much of it is taken, and how much has its pages: one for each
+/// process, as its global allocator.
 pub struct Arena {
     memory: Memory,
     taken: AtomicUsize,
@@ -45,6 +47,8 @@ struct Memory(UnsafeCell<[u8; SIZE]>);
 unsafe impl Sync for Arena {}
 
 impl Arena {
+    /// All of it free.
+    #[must_use]
     pub const fn new() -> Arena {
         Arena {
             memory: Memory(UnsafeCell::new([0; SIZE])),
@@ -86,6 +90,12 @@ impl Arena {
                 MmapAdvise::MADV_POPULATE_WRITE,
             )
         };
+    }
+}
+
+impl Default for Arena {
+    fn default() -> Arena {
+        Arena::new()
     }
 }
 
