@@ -3,7 +3,8 @@
 # needs: packrank-watcher stress-ng jq
 # timeout: 240
 
-top=/sys/fs/cgroup/watcher-lab
+name=watcher-$CASE_ID
+top=/sys/fs/cgroup/$name
 run=$WORK/run
 mkdir -p "$top" "$run/packs"
 chmod 700 "$run" "$run/packs"
@@ -14,18 +15,18 @@ at_exit rmdir "$top"
 pack() { # CLASS BYTES GUARANTEE
   local folder=$top/$1 pid
   mkdir "$folder"
-  at_exit rmdir "$folder"
-  at_exit sleep 1
+  # A killed process takes its time to go, the longer the more memory it has.
+  at_exit eval "wait_for 60 rmdir $folder 2>/dev/null"
   at_exit eval "echo 1 >$folder/cgroup.kill"
   bash -c "echo \$\$ >$folder/cgroup.procs; exec stress-ng --quiet --oom-avoid-bytes 0 --vm 1 --vm-bytes $2 --vm-keep --vm-method zero-one" \
     </dev/null >/dev/null 2>&1 &
   pid=$!
   wait_for 20 grep -qx "$pid" "$folder/cgroup.procs"
   echo "$3" >"$folder/memory.min"
-  jq -n --arg class "$1" --argjson pid "$pid" --argjson guarantee "$3" \
+  jq -n --arg top "$name" --arg class "$1" --argjson pid "$pid" --argjson guarantee "$3" \
     --argjson started "$(awk '{print $22}' "/proc/$pid/stat")" \
     '{version: 1, id: $class, priority: $class, pid: $pid, started: $started, bundle: "/", engine: "/",
-      cgroups: {unified: "/watcher-lab/\($class)"}, "guarantee-file": "memory.min",
+      cgroups: {unified: "/\($top)/\($class)"}, "guarantee-file": "memory.min",
       settings: {"memory.guarantee": $guarantee}}' >"$run/packs/.$1"
   chmod 600 "$run/packs/.$1"
   mv "$run/packs/.$1" "$run/packs/$1.json"

@@ -3,7 +3,8 @@
 # needs: packrank packrank-watcher stress-ng jq
 # timeout: 200
 
-top=/sys/fs/cgroup/watcher-lab
+name=watcher-$CASE_ID
+top=/sys/fs/cgroup/$name
 run=$WORK/run
 mkdir -p "$top" "$run/packs"
 chmod 700 "$run" "$run/packs"
@@ -22,17 +23,17 @@ TOML
 pack() { # NAME CLASS MODE PERCENT
   local folder=$top/$1 pid
   mkdir "$folder"
-  at_exit rmdir "$folder"
-  at_exit sleep 1
+  # A killed process takes its time to go, the longer the more memory it has.
+  at_exit eval "wait_for 60 rmdir $folder 2>/dev/null"
   at_exit eval "echo 1 >$folder/cgroup.kill"
   echo "${4}000 100000" >"$folder/cpu.max"
   bash -c "echo \$\$ >$folder/cgroup.procs; exec stress-ng --quiet --cpu 2 --cpu-method int64" </dev/null >/dev/null 2>&1 &
   pid=$!
   wait_for 20 grep -qx "$pid" "$folder/cgroup.procs"
-  jq -n --arg id "$1" --arg class "$2" --arg mode "$3" --argjson percent "$4" --argjson pid "$pid" \
+  jq -n --arg top "$name" --arg id "$1" --arg class "$2" --arg mode "$3" --argjson percent "$4" --argjson pid "$pid" \
     --argjson started "$(awk '{print $22}' "/proc/$pid/stat")" \
     '{version: 1, id: $id, priority: $class, mode: $mode, pid: $pid, started: $started, bundle: "/", engine: "/",
-      cgroups: {unified: "/watcher-lab/\($id)"}, settings: {"cpu.quota": $percent}}' >"$run/packs/.$1"
+      cgroups: {unified: "/\($top)/\($id)"}, settings: {"cpu.quota": $percent}}' >"$run/packs/.$1"
   chmod 600 "$run/packs/.$1"
   mv "$run/packs/.$1" "$run/packs/$1.json"
 }
