@@ -150,7 +150,9 @@ pack() {
   mkdir -p "$stage/bin" "$stage/cases"
   cp "$vm_dir/guest" "$vm_dir/lib.sh" "$vm_dir/config.json" "$stage/"
   cp -r "$vm_dir/cases/." "$stage/cases/"
-  [[ ! -d $tree/out/vm ]] || cp -r "$tree/out/vm" "$stage/extra"
+  for file in "$tree"/out/packrank_*.deb; do
+    [[ ! -f $file ]] || cp "$file" "$stage/packrank.deb"
+  done
   [[ ! -d $tree/examples ]] || cp -r "$tree/examples" "$stage/"
   [[ ! -d $tree/tests/fixtures ]] || cp -r "$tree/tests/fixtures" "$stage/"
   for file in "${PACKRANK_BIN:-$tree/out/bin}"/*; do
