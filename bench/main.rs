@@ -23,7 +23,11 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let bin = args.next().map(PathBuf::from);
     let noop = args.next().map(PathBuf::from);
-    let rounds = args.next().and_then(|n| n.parse().ok()).unwrap_or(500).max(10);
+    let rounds = args
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(500)
+        .max(10);
     let (Some(bin), Some(noop)) = (bin, noop) else {
         eprintln!("usage: bench FOLDER-OF-PROGRAMS NO-OP-ENGINE [ROUNDS]");
         std::process::exit(2);

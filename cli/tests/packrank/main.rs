@@ -10,4 +10,5 @@ mod golden;
 mod install;
 mod namespace;
 mod policy;
+mod reference;
 mod run;
