@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use packrank_kernel::cgroup::{flat, io_totals, meminfo, number, v1_totals};
 use packrank_kernel::pressure::Pressure;
-use packrank_watcher::observe::{busy_ticks, interfaces};
+use packrank_kernel::process::usage::interfaces;
+use packrank_watcher::observe::busy_ticks;
 
 fuzz_target!(|text: &[u8]| {
     let _ = (Pressure::parse(text), number(text), meminfo(text));

@@ -12,6 +12,7 @@ mod io_priority;
 mod oom;
 mod rlimit;
 mod stat;
+pub mod usage;
 
 use std::fs::File;
 use std::io;

@@ -1,44 +1,25 @@
-//! Asking the watcher.
+//! What the watcher tells of the node, and of what it did.
 //!
-//! In: one line of JSON for its socket. Out: its answer, or why there is none.
+//! In: its socket. Out: its answers as types, or why there is none.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use packrank_watcher::client::Client;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::event::Event;
 
+pub use packrank_watcher::client::AskError;
+
 /// How long an answer is waited for: the watcher's longest look at a thousand
 /// packs is a hundredth of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest answer that is taken: every event the watcher keeps is 200 KiB,
-/// every pack of a full node 15 MiB.
-const LONGEST: u64 = 32 << 20;
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// No watcher runs, or it does not answer in time.
-    #[error("the watcher does not answer: {0}")]
-    Silent(#[from] io::Error),
-    /// It says no.
-    #[error("the watcher refuses: {0}")]
-    Refused(String),
-    /// Its answer cannot be read.
-    #[error("the watcher's answer cannot be read: {0}")]
-    Strange(#[from] serde_json::Error),
-}
-
 /// The watcher, from outside.
 #[derive(Debug)]
-pub struct Watcher {
-    stream: BufReader<io::Take<UnixStream>>,
-}
+pub struct Watcher(Client);
 
 /// What the watcher knows of the node as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -94,11 +75,7 @@ impl Watcher {
     /// # Errors
     /// When none listens there.
     pub fn connect(path: &Path) -> Result<Watcher, AskError> {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let stream = BufReader::new(stream.take(LONGEST));
-        Ok(Watcher { stream })
+        Client::connect(path, PATIENCE).map(Watcher)
     }
 
     /// One question, one answer.
@@ -106,20 +83,7 @@ impl Watcher {
     /// # Errors
     /// When it does not answer, refuses, or answers no JSON.
     pub fn ask(&mut self, request: &Json) -> Result<Json, AskError> {
-        self.stream.get_mut().set_limit(LONGEST);
-        let mut line = request.to_string().into_bytes();
-        line.push(b'\n');
-        self.stream.get_mut().get_mut().write_all(&line)?;
-        let mut answer = Vec::new();
-        self.stream.read_until(b'\n', &mut answer)?;
-        if answer.is_empty() {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        let answer: Json = serde_json::from_slice(&answer)?;
-        match answer.get("error") {
-            Some(why) => Err(AskError::Refused(why.as_str().unwrap_or("").to_owned())),
-            None => Ok(answer),
-        }
+        self.0.ask(request)
     }
 
     /// The node as a whole.
@@ -144,13 +108,15 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::UnixListener;
 
     #[test]
     fn answers_refusals_and_silence_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("watcher.sock");
-        assert!(matches!(Watcher::connect(&path), Err(AskError::Silent(_))));
+        let nobody = Watcher::connect(&path);
+        assert!(matches!(nobody, Err(AskError::NoWatcher { .. })));
         let listener = UnixListener::bind(&path).unwrap();
         let answers = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();

@@ -11,7 +11,6 @@ pub mod ask;
 pub mod event;
 pub mod latency;
 pub mod metrics;
-pub mod process;
 pub mod sampler;
 pub mod serve;
 pub mod snapshot;

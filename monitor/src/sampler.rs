@@ -16,13 +16,13 @@ use packrank_core::key::Key;
 use packrank_core::record::{Amount, Packs, Record};
 use packrank_kernel::cgroup::{Cgroup, CgroupError, Folder, Mounts, Reader, start_time};
 use packrank_kernel::pressure::Pressure;
+use packrank_kernel::process::usage;
 use packrank_watcher::Roots;
 use packrank_watcher::decide::{Millis, Sample};
 use packrank_watcher::observe::{NodeReader, PackReader, Wanted};
 
 use crate::ask::Watcher;
 use crate::latency::{self, Histogram};
-use crate::process;
 use crate::snapshot::{Pack, Pressures, RESOURCES, Rates, Snapshot, Use, float};
 
 /// The member of a record's network that says it has one of its own.
@@ -164,7 +164,7 @@ impl Kept {
             ),
             pressure: RESOURCES.map(|name| open(&format!("{name}.pressure"))),
             io_stat: open("io.stat"),
-            files_limit: process::open_files_limit(proc, record.pid),
+            files_limit: usage::open_files_limit(proc, record.pid),
             record: Arc::new(record),
             cgroup,
             last,
@@ -183,7 +183,7 @@ impl Kept {
             .full(&self.cgroup, before.map(|l| l.sample), false, now);
         let own_network = record.network.contains_key(OWN_NETWORK);
         let network = own_network
-            .then(|| process::traffic(proc, record.pid))
+            .then(|| usage::traffic(proc, record.pid))
             .flatten();
         let pressure = pressures(&self.pressure);
         let look = Look {
@@ -202,9 +202,9 @@ impl Kept {
         }
         let limit = |key| self.cgroup.value(key).ok().flatten();
         let processes = self.cgroup.processes().unwrap_or_default();
-        let files = processes.iter().take(process::MOST_PROCESSES);
+        let files = processes.iter().take(usage::MOST_PROCESSES);
         let files = files
-            .filter_map(|pid| process::open_files(proc, *pid))
+            .filter_map(|pid| usage::open_files(proc, *pid))
             .max();
         Some(Pack {
             record: self.record.clone(),
@@ -219,7 +219,7 @@ impl Kept {
                 limit: self.files_limit,
             }),
             connections: own_network
-                .then(|| process::tcp_sockets(proc, self.record.pid))
+                .then(|| usage::tcp_sockets(proc, self.record.pid))
                 .flatten()
                 .map(|used| Use {
                     used,

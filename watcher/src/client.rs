@@ -1,6 +1,6 @@
 //! Asking the watcher that runs.
 //!
-//! In: its socket and a request of the protocol. Out: its answer, or one
+//! In: its socket and requests of the protocol. Out: its answers, or one
 //! sentence why there is none.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -27,13 +27,61 @@ pub enum AskError {
     },
     /// The connection broke, or took too long.
     #[error("the watcher does not answer: {0}")]
-    Io(#[from] io::Error),
+    Silent(#[from] io::Error),
     /// What came is no answer.
     #[error("the watcher's answer cannot be read: {0}")]
-    Answer(#[from] serde_json::Error),
+    Strange(#[from] serde_json::Error),
     /// It said no.
     #[error("{0}")]
     Refused(String),
+}
+
+/// A connection to the watcher.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<io::Take<UnixStream>>,
+}
+
+impl Client {
+    /// Connects to the watcher at `socket`, who may take `patience` over each
+    /// answer.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn connect(socket: &Path, patience: Duration) -> Result<Client, AskError> {
+        let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoWatcher {
+                socket: socket.to_owned(),
+            },
+            _ => AskError::Silent(error),
+        })?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        let stream = BufReader::new(stream.take(LONGEST));
+        Ok(Client { stream })
+    }
+
+    /// One question, one answer.
+    ///
+    /// # Errors
+    /// When it does not answer in time, refuses, or answers no JSON.
+    pub fn ask(&mut self, request: &Json) -> Result<Json, AskError> {
+        let connection = self.stream.get_mut();
+        connection.set_limit(LONGEST);
+        connection
+            .get_mut()
+            .write_all(format!("{request}\n").as_bytes())?;
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let answer: Json = serde_json::from_slice(&line)?;
+        match answer.get("error") {
+            Some(why) => Err(AskError::Refused(why.as_str().unwrap_or("").to_owned())),
+            None => Ok(answer),
+        }
+    }
 }
 
 /// Asks one thing.
@@ -41,23 +89,5 @@ pub enum AskError {
 /// # Errors
 /// When there is no watcher, it does not answer in five seconds, or refuses.
 pub fn ask(socket: &Path, request: &Json) -> Result<Json, AskError> {
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoWatcher {
-            socket: socket.to_owned(),
-        },
-        _ => AskError::Io(error),
-    })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("{request}\n").as_bytes())?;
-    let mut line = Vec::new();
-    BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
-    if line.is_empty() {
-        return Err(AskError::Io(io::ErrorKind::UnexpectedEof.into()));
-    }
-    let answer: Json = serde_json::from_slice(&line)?;
-    match answer["error"].as_str() {
-        Some(why) => Err(AskError::Refused(why.to_owned())),
-        None => Ok(answer),
-    }
+    Client::connect(socket, PATIENCE)?.ask(request)
 }

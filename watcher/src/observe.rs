@@ -11,6 +11,7 @@ use packrank_core::key::Key;
 use packrank_core::record::{Amount, Record};
 use packrank_kernel::cgroup::{Cgroup, Figure, Folder, Reader, flat, meminfo, number};
 use packrank_kernel::pressure::Pressure;
+use packrank_kernel::process::usage::interfaces;
 
 use crate::decide::{Millis, Node, Sample, Stall, scaled};
 
@@ -129,29 +130,6 @@ pub fn busy_ticks(text: &[u8]) -> Option<u64> {
         .enumerate()
         .filter(|(at, _)| *at != 3 && *at != 4);
     busy.map(|(_, word)| number(word)).sum()
-}
-
-/// Bytes sent and received by all interfaces of a network but its loopback,
-/// from `/proc/<pid>/net/dev`: behind the name received bytes are the first
-/// number and sent bytes the ninth.
-#[must_use]
-pub fn interfaces(text: &[u8]) -> [u64; 2] {
-    let mut sums = [0u64; 2];
-    for line in text.split(|byte| *byte == b'\n') {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            continue;
-        };
-        if line[..colon].trim_ascii() == b"lo" {
-            continue;
-        }
-        let words = line[colon + 1..].split(|byte| *byte == b' ');
-        let mut words = words.filter(|word| !word.is_empty());
-        let (received, sent) = (words.next(), words.nth(7));
-        for (sum, word) in sums.iter_mut().zip([sent, received]) {
-            *sum = sum.saturating_add(word.and_then(number).unwrap_or(0));
-        }
-    }
-    sums
 }
 
 /// Which figures a pack's limits give a use to.
@@ -329,14 +307,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_kernels_own_lines_read() {
-        let dev = b"Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:    5000      10    0    0    0     0          0         0     5000      10    0    0    0     0       0          0
-  eth0: 1234567     999    0    0    0     0          0         0    89012     500    0    0    0     0       0          0
-  eth1:1          1    0    0    0     0          0         0    2     1    0    0    0     0       0          0
-";
-        assert_eq!(interfaces(dev), [89_014, 1_234_568]);
+    fn the_first_line_counts_all_but_waiting() {
         let stat = b"cpu  10 20 30 400 500 6 7 8 9 10\ncpu0 1 2 3\n";
         assert_eq!(busy_ticks(stat), Some(10 + 20 + 30 + 6 + 7 + 8));
     }
@@ -344,14 +315,14 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_kernel_prints_is_read_or_left(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = (interfaces(&bytes), busy_ticks(&bytes), Pressure::parse(&bytes), meminfo(&bytes));
+            let _ = (busy_ticks(&bytes), Pressure::parse(&bytes), meminfo(&bytes));
         }
 
         #[test]
         fn numbers_of_any_size_are_no_reason_to_fall(words in prop::collection::vec("[0-9]{1,30}|[a-z:=.-]{1,6}|\n", 0..80)) {
-            let text = format!("cpu  {}\neth0: {}", words.join(" "), words.join(" "));
+            let text = format!("cpu  {}", words.join(" "));
             let bytes = text.as_bytes();
-            let _ = (interfaces(bytes), busy_ticks(bytes), Pressure::parse(bytes), meminfo(bytes));
+            let _ = (busy_ticks(bytes), Pressure::parse(bytes), meminfo(bytes));
         }
     }
 }

@@ -4,12 +4,13 @@
 //! cost far more to read than other figures, so packs are looked at in turn,
 //! within a share of every look.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use packrank_kernel::cgroup::start_time;
+use packrank_kernel::process::usage;
 use packrank_kernel::{disk, net};
 
 use crate::decide::{Sample, scaled};
@@ -20,9 +21,6 @@ const SHARE: Duration = Duration::from_millis(2);
 
 /// Looks until every pack had its turn, where there are few: half a minute.
 const ROUND: usize = 6;
-
-/// Processes of one pack that are looked at.
-const PROCESSES: usize = 64;
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
@@ -60,33 +58,19 @@ fn percent(used: u64, most: u64) -> Option<u8> {
 
 /// Of the process that is nearest to its own limit.
 fn open_files(kept: &Kept) -> Option<u8> {
+    let proc = Path::new("/proc");
+    let of = |pid: &u32| {
+        let open = usage::open_files(proc, *pid)?;
+        percent(open, usage::open_files_limit(proc, *pid)?)
+    };
     let pids = kept.cgroup.processes().ok()?;
-    let of = |pid: &u32| process_files(&PathBuf::from(format!("/proc/{pid}")));
     // crun puts the processes one level below the cgroup with the limits.
     let pids = if pids.is_empty() {
         vec![kept.pid]
     } else {
         pids
     };
-    pids.iter().take(PROCESSES).filter_map(of).max()
-}
-
-fn process_files(process: &Path) -> Option<u8> {
-    let folder = process.join("fd");
-    // Since Linux 6.2 the folder's size is their number.
-    let open = match fs::metadata(&folder).ok()?.len() {
-        0 => fs::read_dir(&folder).ok()?.count() as u64,
-        size => size,
-    };
-    percent(open, files_limit(&fs::read(process.join("limits")).ok()?)?)
-}
-
-/// The soft limit, from `/proc/<pid>/limits`.
-fn files_limit(text: &[u8]) -> Option<u64> {
-    let mut lines = text.split(|byte| *byte == b'\n');
-    let rest = lines.find_map(|line| line.strip_prefix(b"Max open files"))?;
-    let word = rest.trim_ascii().split(|byte| *byte == b' ').next()?;
-    packrank_kernel::cgroup::number(word)
+    pids.iter().take(usage::MOST_PROCESSES).filter_map(of).max()
 }
 
 fn connections(kept: &Kept) -> Option<u8> {
@@ -106,15 +90,16 @@ mod tests {
 
     #[test]
     fn a_process_that_opens_many_files_is_seen() {
-        let own = Path::new("/proc/self");
-        let before = process_files(own).unwrap();
-        let limit = files_limit(&fs::read("/proc/self/limits").unwrap()).unwrap();
+        let (proc, own) = (Path::new("/proc"), std::process::id());
+        let limit = usage::open_files_limit(proc, own).unwrap();
+        let share = || percent(usage::open_files(proc, own).unwrap(), limit).unwrap();
+        let before = share();
         // A twentieth of what it may, where that is few enough to be opened.
         let wanted = usize::try_from(limit / 20).unwrap().min(4_000);
         let held: Vec<File> = (0..wanted)
             .map(|_| File::open("/dev/null").unwrap())
             .collect();
-        let after = process_files(own).unwrap();
+        let after = share();
         let expected = scaled(held.len() as u64, 100, limit);
         assert!(
             u64::from(after - before) + 1 >= expected,
@@ -123,13 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_as_the_kernel_prints_them() {
-        let text = b"Limit   Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files     \n";
-        assert_eq!(files_limit(text), Some(1_024));
-        assert_eq!(
-            files_limit(b"Max open files unlimited unlimited files"),
-            None
-        );
+    fn shares_are_told_up_to_a_byte_and_of_something() {
         assert_eq!(
             (percent(9, 10), percent(1, 0), percent(9, 1)),
             (Some(90), None, Some(255))
