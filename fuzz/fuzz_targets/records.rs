@@ -14,10 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let deeds = parts.next().and_then(|rest| serde_json::from_slice::<Deeds>(rest).ok());
     let mut state = State::new(Config::default());
-    let slot = state.join(&record, &deeds.unwrap_or_default(), None, Millis(0));
+    let slot = state.join(&record, &deeds.unwrap_or_default(), None, Millis::at(0));
     let mut actions = Actions::with_room(64);
     for look in 1..200u64 {
-        let now = Millis(look * 5_000);
+        let now = Millis::at(look * 5_000);
         let memory = record.settings.amount(Knob::MemoryLimit.key());
         let sample = Sample {
             at: now,

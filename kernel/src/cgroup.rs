@@ -11,6 +11,7 @@ mod folder;
 mod freeze;
 mod kill;
 mod limit;
+mod line;
 mod mounts;
 mod parse;
 mod reclaim;
@@ -26,6 +27,7 @@ use packrank_core::record::UNIFIED;
 pub use figure::{Figure, Reader};
 pub use folder::Folder;
 pub use kill::start_time;
+pub use line::Line;
 pub use mounts::{Mounts, Version};
 pub use parse::{flat, io_totals, meminfo, number, v1_totals};
 

@@ -95,7 +95,7 @@ impl Sampler {
     /// A new look at everything, and at what the watcher says of the node.
     pub fn look(&mut self) -> Snapshot {
         let begin = Instant::now();
-        let now = Millis(u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let now = Millis::at(u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX));
         self.scan();
         let node = self.node.all(now);
         let proc = self.roots.proc.clone();
@@ -203,9 +203,7 @@ impl Kept {
         let limit = |key| self.cgroup.value(key).ok().flatten();
         let processes = self.cgroup.processes().unwrap_or_default();
         let files = processes.iter().take(usage::MOST_PROCESSES);
-        let files = files
-            .filter_map(|pid| usage::open_files(proc, *pid))
-            .max();
+        let files = files.filter_map(|pid| usage::open_files(proc, *pid)).max();
         Some(Pack {
             record: self.record.clone(),
             sample,

@@ -59,7 +59,13 @@ fn record(number: usize, pid: u32, cgroups: &BTreeMap<String, PathBuf>) -> Recor
     serde_json::from_value(json!({
         "version": 1, "id": format!("pack-{number}"), "priority": class.name(), "pid": pid,
         "started": start_time(pid).unwrap_or(0), "cgroups": cgroups, "bundle": "/", "engine": "/",
-        "settings": { "memory.limit": 1u64 << 30, "memory.high": 1u64 << 29, "cpu.quota": 100 },
+        // What every built-in class sets.
+        "settings": {
+            "memory.limit": 1u64 << 30, "memory.high": 1u64 << 29, "memory.guarantee": 1u64 << 28,
+            "cpu.quota": 100, "io.read-bps": 1u64 << 26, "io.write-bps": 1u64 << 26,
+            "io.read-iops": 1_000, "io.write-iops": 1_000,
+        },
+        "devices": ["7:0"],
     }))
     .unwrap()
 }
@@ -69,7 +75,7 @@ fn decisions(packs: usize, available: u64) -> Vec<Duration> {
     let mut samples = Vec::new();
     for number in 0..packs {
         let record = record(number, 1, &BTreeMap::new());
-        state.join(&record, &Deeds::default(), None, Millis(0));
+        state.join(&record, &Deeds::default(), None, Millis::at(0));
         samples.push(Some(Sample {
             populated: true,
             memory: Some(number as u64 * 4096 + (1 << 28)),
@@ -95,7 +101,7 @@ fn decisions(packs: usize, available: u64) -> Vec<Duration> {
     };
     let mut spans = Vec::new();
     for look in 0..50u64 {
-        let now = Millis(look * 5_000);
+        let now = Millis::at(look * 5_000);
         for sample in samples.iter_mut().flatten() {
             sample.at = now;
             sample.cpu_used = Some(look * 1_000_000);
@@ -194,8 +200,8 @@ fn passes(real: &Real) {
                 let begin = Instant::now();
                 for ((cgroup, reader), before) in all.iter().zip(&mut samples) {
                     let sample = match quick {
-                        true => reader.quick(cgroup, *before, Millis(look)),
-                        false => reader.full(cgroup, *before, false, Millis(look)),
+                        true => reader.quick(cgroup, *before, Millis::at(look)),
+                        false => reader.full(cgroup, *before, false, Millis::at(look)),
                     };
                     *before = Some(std::hint::black_box(sample));
                 }

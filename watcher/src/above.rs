@@ -120,7 +120,8 @@ fn protection(folder: &Folder) -> Result<(u64, u64), CgroupError> {
 }
 
 fn write(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
-    if let Some(unit) = systemd_unit(folder.path()) {
+    let path = folder.path();
+    if let Some(unit) = systemd_unit(&path) {
         let done = set_property(unit, min, low);
         if done && protection(folder)? == rounded(min, low) {
             return Ok(());

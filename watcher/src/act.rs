@@ -13,42 +13,22 @@ use packrank_kernel::net;
 
 use crate::above::Ancestors;
 use crate::decide::{Action, Deed, Knob, Outcome, State};
-use crate::event::why_text;
 use crate::registry::{Kept, Registry};
 
-/// Writes down what is about to be done. A failure is told and does not stop
-/// the deed: a full disk is no reason to let a node die.
-pub fn save(state: &mut State, registry: &mut Registry) -> Vec<String> {
-    let mut changed = Vec::new();
-    state.unsaved(|slot, _| changed.push(slot));
-    let mut failures = Vec::new();
-    for slot in changed {
-        let place = registry
-            .kept
-            .get_mut(slot.0 as usize)
-            .and_then(Option::as_mut);
-        let Some(kept) = place else { continue };
-        state.deeds(slot, &mut kept.deeds);
-        if let Err(error) = registry.packs.write_deeds(&kept.deeds) {
-            failures.push(error.to_string());
-        }
-    }
-    failures
-}
-
-/// Does it.
+/// Does it. `compact`: the file that compacts the node's memory.
 pub fn carry_out(
     action: &Action,
+    state: &State,
     registry: &mut Registry,
     mounts: &Mounts,
     ancestors: &Ancestors,
-    proc: &Path,
+    compact: &Path,
 ) -> Outcome {
     if action.audit {
         return Outcome::Done;
     }
     match action.deed {
-        Deed::Compact => match fs::write(proc.join("sys/vm/compact_memory"), "1") {
+        Deed::Compact => match fs::write(compact, "1") {
             Ok(()) => return Outcome::Done,
             Err(_) => return Outcome::Refused,
         },
@@ -59,42 +39,33 @@ pub fn carry_out(
         }
         _ => {}
     }
-    let packs = &registry.packs;
-    let place = action
-        .slot
-        .and_then(|slot| registry.kept.get_mut(slot.0 as usize));
-    let Some(kept) = place.and_then(Option::as_mut) else {
+    let Some(slot) = action.slot else {
         return Outcome::Gone;
     };
-    if let Deed::Reclaim(bytes) = action.deed {
-        return match kept.cgroup.reclaim(bytes, kept.guarantee) {
-            Ok(freed) => Outcome::Freed(freed),
-            Err(error) => refused(&error),
-        };
+    if action.deed == Deed::Kill {
+        registry.save_kill(state, slot, action.why);
     }
-    on_pack(action, kept, packs)
-}
-
-fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Outcome {
+    let Some(kept) = registry.pack(slot) else {
+        return Outcome::Gone;
+    };
     let done = match action.deed {
+        Deed::Reclaim(bytes) => match kept.cgroup.reclaim(bytes, kept.guarantee) {
+            Ok(freed) => return Outcome::Freed(freed),
+            Err(error) => Err(error),
+        },
         Deed::Signal(signal) => Cgroup::signal(kept.pid, kept.started, signal),
         Deed::Freeze => kept.cgroup.freeze(),
         Deed::Thaw => kept.cgroup.thaw(),
-        Deed::Kill => {
-            kept.deeds.killed = Some(why_text(action.why));
-            // Best effort: that it cannot be written does not save the pack.
-            let _ = packs.write_deeds(&kept.deeds);
-            kept.cgroup.kill()
-        }
+        Deed::Kill => kept.cgroup.kill(),
         Deed::Set {
             knob: Knob::Egress | Knob::Ingress,
             ..
-        } => return rates(kept, packs),
+        } => return rates(kept, &registry.packs),
         Deed::Set { knob, to, .. } => {
             kept.cgroup
                 .set(knob.key(), to, &kept.devices, kept.guarantee_file)
         }
-        Deed::Reclaim(_) | Deed::Compact | Deed::Protect { .. } | Deed::Alert(_) => Ok(()),
+        Deed::Compact | Deed::Protect { .. } | Deed::Alert(_) => Ok(()),
     };
     match done {
         Ok(()) => Outcome::Done,
@@ -103,7 +74,7 @@ fn on_pack(action: &Action, kept: &mut Kept, packs: &Packs) -> Outcome {
 }
 
 /// Both rates of the pack's network as they are to be: those that differ from
-/// the plan are in its deeds.
+/// the plan are in its deeds, which are written before.
 fn rates(kept: &Kept, packs: &Packs) -> Outcome {
     let Ok(record) = packs.read(&kept.id) else {
         return Outcome::Gone;
@@ -114,7 +85,13 @@ fn rates(kept: &Kept, packs: &Packs) -> Outcome {
     let (Ok(netns), true) = (netns, same) else {
         return Outcome::Gone;
     };
-    match net::apply_record(&record, &kept.deeds, &kept.id, netns.as_fd(), None) {
+    match net::apply_record(
+        &record,
+        &packs.deeds(&record),
+        &kept.id,
+        netns.as_fd(),
+        None,
+    ) {
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Refused,
     }

@@ -3,6 +3,7 @@
 //! In: an action and what came of it, or a remark. Out: a sentence for people,
 //! and an object for programs, whose members are in the crate's protocol.
 
+use std::fmt;
 use std::sync::Arc;
 
 use packrank_core::quantity::ShowBytes;
@@ -92,12 +93,17 @@ impl Event {
                     Outcome::Refused => ": the kernel refused".to_owned(),
                     Outcome::Gone => ": it is gone".to_owned(),
                 };
-                let (deed, why) = (deed_text(&action.deed), why_text(action.why));
+                let (deed, why) = (deed_text(&action.deed), WhyText(action.why));
                 format!("{audit}{deed}, {why}{came}")
             }
         }
     }
 }
+
+/// The names of all deeds, for programs.
+pub const NAMES: [&str; 9] = [
+    "reclaim", "compact", "signal", "freeze", "thaw", "kill", "set", "protect", "alert",
+];
 
 /// A deed's name for programs.
 #[must_use]
@@ -199,20 +205,24 @@ fn deed_text(deed: &Deed) -> String {
 }
 
 /// Why, for people.
-#[must_use]
-pub fn why_text(why: Why) -> String {
-    match why {
-        Why::Pressure(resource, level) => {
-            format!("{} pressure is {}", resource.name(), level.name())
+#[derive(Debug, Clone, Copy)]
+pub struct WhyText(pub Why);
+
+impl fmt::Display for WhyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Why::Pressure(resource, level) => {
+                write!(f, "{} pressure is {}", resource.name(), level.name())
+            }
+            Why::GiveBack => f.write_str("pressure is gone"),
+            Why::Use(0) => f.write_str("its use changed"),
+            Why::Use(percent) => write!(f, "it uses {percent} %"),
+            Why::Trend(seconds) => write!(f, "its limit is {seconds} s away"),
+            Why::Violation => f.write_str("it breaks its bounds"),
+            Why::Guarantee => f.write_str("guarantees below it add up to this"),
+            Why::Restore => f.write_str("somebody else had changed it"),
+            Why::Person => f.write_str("a person asked"),
         }
-        Why::GiveBack => "pressure is gone".to_owned(),
-        Why::Use(0) => "its use changed".to_owned(),
-        Why::Use(percent) => format!("it uses {percent} %"),
-        Why::Trend(seconds) => format!("its limit is {seconds} s away"),
-        Why::Violation => "it breaks its bounds".to_owned(),
-        Why::Guarantee => "guarantees below it add up to this".to_owned(),
-        Why::Restore => "somebody else had changed it".to_owned(),
-        Why::Person => "a person asked".to_owned(),
     }
 }
 

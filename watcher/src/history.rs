@@ -166,7 +166,7 @@ fn classes(
             .flatten()
             .unwrap_or_default();
         let class = &mut row.classes[kept.class as usize];
-        let limit = |knob| pack.dial(knob).plan.map(|_| pack.dial(knob).target());
+        let limit = |knob| pack.dial(knob).plan().map(|_| pack.dial(knob).target());
         let number = |amount: Option<Amount>| amount.and_then(Amount::number).unwrap_or(0);
         class.packs += 1;
         let cache = sample.cache.unwrap_or(0);

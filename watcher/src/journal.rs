@@ -11,7 +11,7 @@ use packrank_core::Priority;
 use serde_json::{Value as Json, json};
 
 use crate::decide::{Action, Outcome};
-use crate::event::{Event, What, name};
+use crate::event::{Event, NAMES, What, name};
 
 /// Events kept: an hour of a busy node.
 const KEPT: usize = 512;
@@ -29,9 +29,15 @@ impl Journal {
     /// An empty one; `print`: each also goes to standard output.
     #[must_use]
     pub fn new(print: bool) -> Journal {
+        // All there can be: counting while memory presses makes no new one.
+        let classes = || Priority::ALL.into_iter().map(|class| Some(class.name()));
+        let kinds = NAMES.into_iter().flat_map(|deed| {
+            let classes = classes().chain([None]);
+            classes.map(move |class| ((deed, class), 0))
+        });
         Journal {
             events: VecDeque::with_capacity(KEPT),
-            counts: BTreeMap::new(),
+            counts: kinds.collect(),
             next: 1,
             print,
         }
@@ -92,9 +98,8 @@ impl Journal {
     /// How many deeds of each kind were done to each class since the start.
     #[must_use]
     pub fn counts(&self) -> Json {
-        let rows = self
-            .counts
-            .iter()
+        let rows = self.counts.iter().filter(|(_, count)| **count > 0);
+        let rows = rows
             .map(|((deed, class), count)| json!({ "deed": deed, "class": class, "count": count }));
         rows.collect()
     }

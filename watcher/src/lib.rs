@@ -12,6 +12,7 @@ pub mod act;
 pub mod client;
 pub mod config;
 pub mod decide;
+pub mod deeds;
 pub mod event;
 pub mod exporter;
 pub mod history;

@@ -4,12 +4,13 @@
 //! Files are kept open and read again with pread, into one buffer; what a
 //! kernel does not offer is `None`.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, Record};
-use packrank_kernel::cgroup::{Cgroup, Figure, Folder, Reader, flat, meminfo, number};
+use packrank_kernel::cgroup::{Cgroup, Figure, Folder, Line, Reader, flat, meminfo, number};
 use packrank_kernel::pressure::Pressure;
 use packrank_kernel::process::usage::interfaces;
 
@@ -176,7 +177,7 @@ pub struct PackReader {
     io: Option<Reader>,
     operations: Option<Reader>,
     events: Option<Reader>,
-    network: Option<PathBuf>,
+    network: Option<u32>,
 }
 
 /// How long a pack that uses no CPU time is believed to be as it was, in
@@ -201,9 +202,7 @@ impl PackReader {
             io: cgroup.reader(Figure::IoBytes).filter(|_| wanted.io),
             operations: cgroup.reader(Figure::IoOperations).filter(|_| wanted.io),
             events: cgroup.unified().and_then(events),
-            network: wanted
-                .network
-                .map(|pid| PathBuf::from(format!("/proc/{pid}/net/dev"))),
+            network: wanted.network,
         }
     }
 
@@ -229,11 +228,13 @@ impl PackReader {
     /// The figures of a pack that has used no CPU time since they were read,
     /// which it cannot have changed; `None` when it has, or they are old.
     /// `waits`: its waiting is asked for too; who never runs waits for nothing.
+    /// `told`: if it had ended, somebody would have said so.
     pub fn asleep(
         &self,
         cgroup: &Cgroup,
         before: Option<Sample>,
         waits: bool,
+        told: bool,
         now: Millis,
     ) -> Option<Sample> {
         let mut buffer = [0; 4096];
@@ -244,8 +245,8 @@ impl PackReader {
         }
         let used = self.cpu.as_ref()?.read(&mut buffer).ok()??;
         let populated = match &self.events {
-            Some(_) => self.populated(cgroup),
-            None => before.populated,
+            Some(_) if !told => self.populated(cgroup),
+            _ => before.populated,
         };
         (before.cpu_used == Some(used)).then_some(Sample {
             at: now,
@@ -274,14 +275,12 @@ impl PackReader {
         let mut of = |reader: &Option<Reader>| reader.as_ref()?.pair(&mut buffer).ok();
         let (bytes, operations) = (of(&self.io), of(&self.operations));
         sample.io = bytes.zip(operations).map(|([a, b], [c, d])| [a, b, c, d]);
-        // Not kept open: that would keep a network alive after its container.
-        let network = self.network.as_ref().and_then(|path| fs::read(path).ok());
-        sample.network = network.as_deref().map(interfaces);
+        sample.network = self.network.and_then(traffic);
         (sample.cpu_wait, sample.io_wait) = (None, None);
         if waits && let Some(folder) = cgroup.unified() {
-            let wait = |name: &str| {
-                let text = folder.read(name).ok()?;
-                Pressure::parse(&text).some.map(|s| s.avg10)
+            let mut wait = |name: &str| {
+                let text = folder.read_into(name, &mut buffer).ok()?;
+                Pressure::parse(text).some.map(|s| s.avg10)
             };
             sample.cpu_wait = wait("cpu.pressure");
             sample.io_wait = wait("io.pressure");
@@ -289,7 +288,8 @@ impl PackReader {
         sample
     }
 
-    fn populated(&self, cgroup: &Cgroup) -> bool {
+    /// Whether any process is left in it.
+    pub fn populated(&self, cgroup: &Cgroup) -> bool {
         let mut buffer = [0; 256];
         match &self.events {
             Some(events) => {
@@ -297,6 +297,22 @@ impl PackReader {
                 text.is_ok_and(|text| flat(text, b"populated") == Some(1))
             }
             None => cgroup.populated().unwrap_or(false),
+        }
+    }
+}
+
+/// Bytes sent and received in a process's network. Not kept open: that would
+/// keep a network alive after its container.
+fn traffic(pid: u32) -> Option<[u64; 2]> {
+    let path = Line::of(format_args!("/proc/{pid}/net/dev"));
+    let mut file = File::open(path.as_str()).ok()?;
+    // A line of up to 220 bytes for each interface; those beyond 70 are left out.
+    let mut buffer = [0; BUFFER];
+    let mut end = 0;
+    loop {
+        match file.read(&mut buffer[end..]).ok()? {
+            0 => return Some(interfaces(&buffer[..end])),
+            more => end += more,
         }
     }
 }

@@ -7,17 +7,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use packrank_core::Priority;
 use packrank_core::key::Key;
-use packrank_core::record::{Amount, Deeds, GuaranteeFile, Packs, Record, RecordError, UNIFIED};
+use packrank_core::record::{Amount, GuaranteeFile, Packs, Record, RecordError, UNIFIED};
 use packrank_kernel::cgroup::{Cgroup, Mounts, start_time};
 use packrank_kernel::net;
 
 use crate::above::Ancestors;
-use crate::decide::{Knob, Millis, Sample, Slot, State};
+use crate::decide::{Knob, Millis, Sample, Slot, State, Why};
+use crate::deeds::{Beside, Reason, Scribe};
 use crate::observe::{PackReader, Wanted};
 
 /// One pack's files.
@@ -41,11 +42,14 @@ pub struct Kept {
     pub cgroup: Cgroup,
     /// Its open figures.
     pub reader: PackReader,
-    /// What was done to it.
-    pub deeds: Deeds,
+    /// What its deeds say beside what the state holds.
+    pub beside: Beside,
     /// Connections it may have, where its network is its own.
     pub connections: Option<u64>,
-    file: PathBuf,
+    /// Its CPU time when its open files were last counted.
+    pub counted: Option<u64>,
+    /// The name of its record's file, and of its deeds'.
+    pub file: Arc<Path>,
 }
 
 /// A file as it was when it was read.
@@ -60,7 +64,10 @@ pub struct Registry {
     pub kept: Vec<Option<Kept>>,
     /// By slot.
     pub samples: Vec<Option<Sample>>,
-    files: BTreeMap<PathBuf, (Stamp, Option<Slot>)>,
+    /// By file name.
+    files: BTreeMap<Arc<Path>, (Stamp, Option<Slot>)>,
+    scribe: Scribe,
+    new: Vec<Slot>,
 }
 
 /// A warning about a file.
@@ -68,13 +75,48 @@ pub type Warning = String;
 
 impl Registry {
     /// Nothing read yet.
-    #[must_use]
-    pub fn new(packs: Packs) -> Registry {
-        Registry {
+    ///
+    /// # Errors
+    /// When there is no folder for deeds.
+    pub fn new(packs: Packs) -> Result<Registry, RecordError> {
+        Ok(Registry {
+            scribe: Scribe::open(packs.deeds_folder())?,
             packs,
             kept: Vec::new(),
             samples: Vec::new(),
             files: BTreeMap::new(),
+            new: Vec::new(),
+        })
+    }
+
+    /// The cgroups of packs that came since this was last asked.
+    pub fn newcomers(&mut self) -> impl Iterator<Item = &Cgroup> {
+        let kept = &self.kept;
+        let new = self.new.drain(..);
+        new.filter_map(move |slot| Some(&kept.get(slot.0 as usize)?.as_ref()?.cgroup))
+    }
+
+    /// Writes down what is about to be done to the packs whose deeds changed.
+    /// A failure is told and does not stop the deed: a full disk is no reason
+    /// to let a node die.
+    pub fn save(&mut self, state: &mut State, mut failed: impl FnMut(RecordError)) {
+        let (kept, scribe) = (&self.kept, &mut self.scribe);
+        state.unsaved(|slot, pack| {
+            if let Some(Some(kept)) = kept.get(slot.0 as usize)
+                && let Err(error) = scribe.write(kept, pack)
+            {
+                failed(error);
+            }
+        });
+    }
+
+    /// Writes down why a pack is about to be killed. Best effort: that it
+    /// cannot be written does not save the pack.
+    pub fn save_kill(&mut self, state: &State, slot: Slot, why: Why) {
+        let kept = self.kept.get_mut(slot.0 as usize).and_then(Option::as_mut);
+        if let (Some(kept), Some(pack)) = (kept, state.pack(slot)) {
+            kept.beside.killed = Some(Reason::Now(why));
+            let _ = self.scribe.write(kept, pack);
         }
     }
 
@@ -114,16 +156,18 @@ impl Registry {
         let mut warnings = Vec::new();
         let mut seen = BTreeMap::new();
         for path in self.packs.files()? {
-            let Some(stamp) = stamp(&path) else { continue };
-            let known = self.files.remove(&path);
-            if let Some((before, slot)) = known
-                && before == stamp
-            {
-                seen.insert(path, (before, slot));
+            let (Some(stamp), Some(name)) = (stamp(&path), path.file_name()) else {
                 continue;
-            }
-            let old = known.and_then(|(_, slot)| slot);
-            let slot = match self.admit(&path, old, state, mounts, ancestors, now) {
+            };
+            let (name, old) = match self.files.remove_entry(Path::new(name)) {
+                Some((name, (before, slot))) if before == stamp => {
+                    seen.insert(name, (before, slot));
+                    continue;
+                }
+                Some((name, (_, slot))) => (name, slot),
+                None => (Path::new(name).into(), None),
+            };
+            let slot = match self.admit(&name, old, state, mounts, ancestors, now) {
                 Ok(slot) => Some(slot),
                 Err(warning) => {
                     warnings.push(warning);
@@ -133,7 +177,7 @@ impl Registry {
                     None
                 }
             };
-            seen.insert(path, (stamp, slot));
+            seen.insert(name, (stamp, slot));
         }
         let gone = std::mem::replace(&mut self.files, seen);
         for (_, slot) in gone.into_values() {
@@ -146,15 +190,16 @@ impl Registry {
 
     fn admit(
         &mut self,
-        path: &Path,
+        name: &Arc<Path>,
         old: Option<Slot>,
         state: &mut State,
         mounts: &Mounts,
         ancestors: &mut Ancestors,
         now: Millis,
     ) -> Result<Slot, Warning> {
+        let path = self.packs.folder().join(name);
         let aside = |why: String| format!("{}: set aside: {why}", path.display());
-        let mut record = Packs::read_file(path).map_err(|e| format!("set aside: {e}"))?;
+        let mut record = Packs::read_file(&path).map_err(|e| format!("set aside: {e}"))?;
         if start_time(record.pid) != Some(record.started) {
             return Err(aside(format!("process {} is gone, or another", record.pid)));
         }
@@ -195,10 +240,11 @@ impl Registry {
             self.samples.resize(at + 1, None);
         }
         self.samples[at] = None;
+        self.new.push(slot);
         self.kept[at] = Some(Kept {
             reader: PackReader::open(&cgroup, Wanted::of(&record)),
             cgroup,
-            deeds,
+            beside: Beside::of(deeds),
             connections: connections.and_then(Amount::number),
             id: Arc::from(record.id),
             class: record.priority,
@@ -207,7 +253,8 @@ impl Registry {
             devices: record.devices,
             guarantee_file: record.guarantee_file,
             guarantee,
-            file: path.to_owned(),
+            counted: None,
+            file: name.clone(),
         });
         Ok(slot)
     }

@@ -33,9 +33,14 @@ impl Turn {
         let all = registry.kept.len();
         for _ in 0..all.div_ceil(ROUND) {
             self.0 = (self.0 + 1) % all;
-            let kept = registry.kept[self.0].as_ref();
+            let kept = registry.kept[self.0].as_mut();
             if let (Some(kept), Some(sample)) = (kept, &mut registry.samples[self.0]) {
-                look(kept, sample, run);
+                // Who has not run since has opened, connected and written nothing.
+                let ran = sample.cpu_used.is_none() || sample.cpu_used != kept.counted;
+                if ran {
+                    kept.counted = sample.cpu_used;
+                    look(kept, sample, run);
+                }
             }
             if begin.elapsed() >= SHARE {
                 return;

@@ -49,17 +49,17 @@ fn pack(state: &State, registry: &Registry, slot: crate::decide::Slot, kept: &Ke
     let mut values = serde_json::Map::new();
     for knob in Knob::ALL {
         let dial = state.pack(slot).map(|pack| pack.dial(knob));
-        if let Some(dial) = dial.filter(|dial| dial.plan.is_some()) {
+        if let Some(dial) = dial.filter(|dial| dial.plan().is_some()) {
             let of = |amount: Amount| amount.number();
             values.insert(
                 knob.key().name().to_owned(),
                 json!({
                     "now": of(dial.target()),
-                    "planned": dial.plan.and_then(of),
-                    "adapted": of(dial.adapted),
-                    "pressed": dial.pressed.map(of),
+                    "planned": dial.plan().and_then(of),
+                    "adapted": of(dial.adapted()),
+                    "pressed": dial.pressed().map(of),
                     "pinned": dial.pinned,
-                    "written": dial.wrote == Some(dial.target()),
+                    "written": dial.wrote() == Some(dial.target()),
                 }),
             );
         }

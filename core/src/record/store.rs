@@ -97,6 +97,12 @@ impl Packs {
         self.packs.join(format!("{}.json", file_name::of(id)))
     }
 
+    /// The folder in which is kept what was done to them.
+    #[must_use]
+    pub fn deeds_folder(&self) -> &Path {
+        &self.deeds
+    }
+
     fn deeds_path(&self, id: &str) -> PathBuf {
         self.deeds.join(format!("{}.json", file_name::of(id)))
     }

@@ -50,7 +50,7 @@ enum Form {
 type Row = (Figure, &'static str, &'static str, Form, &'static str, Form);
 
 #[rustfmt::skip]
-const TABLE: [Row; 7] = [
+static TABLE: [Row; 7] = [
     (Figure::Memory, "memory", "memory.usage_in_bytes", Form::Number, "memory.current", Form::Number),
     (Figure::Cache, "memory", "memory.stat", Form::Sum("total_inactive_file", "total_active_file"), "memory.stat", Form::Sum("inactive_file", "active_file")),
     (Figure::AtLimit, "memory", "memory.failcnt", Form::Number, "memory.events", Form::Flat("max")),
@@ -64,7 +64,7 @@ const TABLE: [Row; 7] = [
 #[derive(Debug)]
 pub struct Reader {
     file: File,
-    form: Form,
+    form: &'static Form,
 }
 
 impl Cgroup {
@@ -73,12 +73,12 @@ impl Cgroup {
     pub fn reader(&self, figure: Figure) -> Option<Reader> {
         let (_, controller, v1_file, v1_form, v2_file, v2_form) =
             TABLE.iter().find(|row| row.0 == figure)?;
-        let open = |folder: &Folder, name: &str, form: Form| {
+        let open = |folder: &Folder, name: &str, form: &'static Form| {
             let file = folder.file(name, OFlag::O_RDONLY).ok()?;
             Some(Reader { file, form })
         };
-        let v1 = self.v1(controller).and_then(|f| open(f, v1_file, *v1_form));
-        v1.or_else(|| self.unified().and_then(|f| open(f, v2_file, *v2_form)))
+        let v1 = self.v1(controller).and_then(|f| open(f, v1_file, v1_form));
+        v1.or_else(|| self.unified().and_then(|f| open(f, v2_file, v2_form)))
     }
 }
 
@@ -86,22 +86,18 @@ impl Reader {
     /// Wraps an open file that holds one number, for files outside the table.
     #[must_use]
     pub fn plain(file: File) -> Reader {
-        let form = Form::Number;
+        let form = &Form::Number;
         Reader { file, form }
     }
 
-    /// Reads the file again into `buffer`; what does not fit is left out.
+    /// Reads the file again into `buffer`; what does not fit is left out. Once:
+    /// the kernel makes the text of these files, and of /proc's that tell one
+    /// thing, in one piece.
     ///
     /// # Errors
     /// When the kernel refuses: ENODEV once the cgroup is gone.
     pub fn bytes<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        let mut end = 0;
-        while end < buffer.len() {
-            match self.file.read_at(&mut buffer[end..], end as u64)? {
-                0 => break,
-                more => end += more,
-            }
-        }
+        let end = self.file.read_at(buffer, 0)?;
         Ok(&buffer[..end])
     }
 
@@ -110,7 +106,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<u64>> {
-        let form = self.form;
+        let form = *self.form;
         let text = self.bytes(buffer)?;
         Ok(match form {
             Form::Number => number(text),
@@ -132,8 +128,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses.
     pub fn pair(&self, buffer: &mut [u8]) -> io::Result<[u64; 2]> {
-        let form = self.form;
-        Ok(form.pair(self.bytes(buffer)?))
+        Ok(self.form.pair(self.bytes(buffer)?))
     }
 }
 

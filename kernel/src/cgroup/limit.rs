@@ -7,7 +7,7 @@ use packrank_core::key::Key;
 use packrank_core::record::{Amount, GuaranteeFile};
 
 use super::parse::{cpu_max, number};
-use super::{Cgroup, CgroupError, Folder};
+use super::{Cgroup, CgroupError, Folder, Line};
 
 /// Microseconds of a CPU period where none is set: the kernel's default.
 const PERIOD: u64 = 100_000;
@@ -43,7 +43,7 @@ impl Cgroup {
                 let folder = folder.ok_or(CgroupError::NotOffered {
                     what: "a memory guarantee",
                 })?;
-                folder.write(file, &text(amount, "max"))
+                folder.write(file, Line::amount(amount, "max").as_str())
             }
             Key::IoReadBps => {
                 self.set_io("rbps", "blkio.throttle.read_bps_device", amount, devices)
@@ -99,10 +99,10 @@ impl Cgroup {
 
     fn set_memory(&self, v2: &str, v1: &str, amount: Amount) -> Result<(), CgroupError> {
         if let Some(folder) = self.v1("memory") {
-            return folder.write(v1, &text(amount, "-1"));
+            return folder.write(v1, Line::amount(amount, "-1").as_str());
         }
         match self.unified().filter(|folder| folder.has(v2)) {
-            Some(folder) => folder.write(v2, &text(amount, "max")),
+            Some(folder) => folder.write(v2, Line::amount(amount, "max").as_str()),
             None => Err(CgroupError::NotOffered {
                 what: "a memory limit",
             }),
@@ -112,17 +112,19 @@ impl Cgroup {
     /// Quota (`None`: unlimited) and period, in microseconds.
     fn quota(&self) -> Result<Option<(Option<u64>, u64)>, CgroupError> {
         if let Some(folder) = self.v1("cpu") {
-            let quota = folder.read("cpu.cfs_quota_us")?;
-            let period = folder.read("cpu.cfs_period_us")?;
             // -1, which is no number here, is unlimited.
-            return Ok(number(&period).map(|period| (number(&quota), period)));
+            let quota = number(folder.read_into("cpu.cfs_quota_us", &mut [0; 32])?);
+            let period = number(folder.read_into("cpu.cfs_period_us", &mut [0; 32])?);
+            return Ok(period.map(|period| (quota, period)));
         }
         let Some(folder) = self.unified() else {
             return Ok(None);
         };
-        Ok(folder
-            .read_if_there("cpu.max")?
-            .and_then(|text| cpu_max(&text)))
+        match folder.read_into("cpu.max", &mut [0; 64]) {
+            Ok(text) => Ok(cpu_max(text)),
+            Err(CgroupError::Gone { .. }) if folder.is_there() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn set_quota(&self, amount: Amount) -> Result<(), CgroupError> {
@@ -135,14 +137,15 @@ impl Cgroup {
             .number()
             .map(|n| scaled(n, period, ONE_CPU).max(LEAST_QUOTA));
         if let Some(folder) = self.v1("cpu") {
-            let quota = quota.map_or_else(|| "-1".to_owned(), |q| q.to_string());
-            return folder.write("cpu.cfs_quota_us", &quota);
+            let quota = Line::amount(amount_of(quota), "-1");
+            return folder.write("cpu.cfs_quota_us", quota.as_str());
         }
-        let quota = quota.map_or_else(|| "max".to_owned(), |q| q.to_string());
+        let quota = Line::amount(amount_of(quota), "max");
         let folder = self.unified().ok_or(CgroupError::NotOffered {
             what: "a CPU quota",
         })?;
-        folder.write("cpu.max", &format!("{quota} {period}"))
+        let text = Line::of(format_args!("{quota} {period}"));
+        folder.write("cpu.max", text.as_str())
     }
 
     /// Every device, each its own line; the first refusal is told after all
@@ -154,34 +157,31 @@ impl Cgroup {
         amount: Amount,
         devices: &[String],
     ) -> Result<(), CgroupError> {
-        let not_offered = CgroupError::NotOffered {
-            what: "an I/O limit",
-        };
         let write = |device: &String| match self.v1("blkio") {
             // In version 1 a zero takes the limit away.
-            Some(folder) => folder.write(v1, &format!("{device} {}", text(amount, "0"))),
-            None => match self.unified().filter(|folder| folder.has("io.max")) {
-                Some(folder) => {
-                    folder.write("io.max", &format!("{device} {v2}={}", text(amount, "max")))
-                }
-                None => Err(CgroupError::NotOffered {
-                    what: "an I/O limit",
-                }),
-            },
+            Some(folder) => {
+                let line = Line::of(format_args!("{device} {}", Line::amount(amount, "0")));
+                folder.write(v1, line.as_str())
+            }
+            None => {
+                let folder = self.unified().filter(|folder| folder.has("io.max"));
+                let folder = folder.ok_or(NO_IO_LIMIT)?;
+                let amount = Line::amount(amount, "max");
+                let line = Line::of(format_args!("{device} {v2}={amount}"));
+                folder.write("io.max", line.as_str())
+            }
         };
-        let answers: Vec<_> = devices.iter().map(write).collect();
-        if answers.is_empty() {
-            return Err(not_offered);
-        }
-        answers.into_iter().collect()
+        let answers = devices.iter().map(write);
+        answers.reduce(Result::and).unwrap_or(Err(NO_IO_LIMIT))
     }
 }
 
-fn text(amount: Amount, unlimited: &str) -> String {
-    match amount {
-        Amount::At(n) => n.to_string(),
-        Amount::Unlimited => unlimited.to_owned(),
-    }
+const NO_IO_LIMIT: CgroupError = CgroupError::NotOffered {
+    what: "an I/O limit",
+};
+
+fn amount_of(number: Option<u64>) -> Amount {
+    number.map_or(Amount::Unlimited, Amount::At)
 }
 
 /// Version 1 tells "unlimited" as the largest multiple of the page size.

@@ -3,7 +3,8 @@
 //! In: how many bytes, and below what not to go. Out: how many came. In
 //! pieces, since a large request holds the lists' lock and the caller for long.
 
-use super::{Cgroup, CgroupError, Figure};
+use super::folder::is_gone;
+use super::{Cgroup, CgroupError, Figure, Line};
 
 /// Bytes asked for at once: a few milliseconds of work.
 const PIECE: u64 = 4 << 20;
@@ -45,8 +46,12 @@ impl Cgroup {
         while now > goal {
             let piece = (now - goal).min(PIECE);
             // EAGAIN: fewer bytes came than were asked for.
-            match folder.write("memory.reclaim", &piece.to_string()) {
-                Err(error) if error.is_gone() => return Err(error),
+            let piece = Line::of(format_args!("{piece}"));
+            match folder.put("memory.reclaim", piece.as_str()) {
+                Err(error) if is_gone(&error) => {
+                    let path = folder.path();
+                    return Err(CgroupError::Gone { path });
+                }
                 Err(_) => break,
                 Ok(()) => {}
             }

@@ -226,5 +226,5 @@ fn used(place: &Place) -> Result<u64, Error> {
 
 fn path(place: &Place, line: &Line) -> std::path::PathBuf {
     let folder = place.folder(line.controller).map(Folder::path);
-    folder.unwrap_or(std::path::Path::new("")).join(&line.file)
+    folder.unwrap_or_default().join(&line.file)
 }

@@ -1,8 +1,9 @@
 //! In: the text of a process's stat. Out: whether it runs, and since when.
 
 use std::fs::File;
+use std::io::Read;
 
-use crate::procfs;
+use crate::cgroup::Line;
 
 /// What `/proc/PID/stat` says, as far as anybody here asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,13 @@ impl Stat {
     /// The process's, if there is one.
     #[must_use]
     pub fn of(pid: u32) -> Option<Stat> {
-        let file = File::open(format!("/proc/{pid}/stat")).ok()?;
-        Stat::parse(&procfs::text(file).ok()?)
+        let path = Line::of(format_args!("/proc/{pid}/stat"));
+        let mut file = File::open(path.as_str()).ok()?;
+        // A name of 15 bytes and 51 numbers; only the name may be no text.
+        let mut buffer = [0; 1024];
+        let read = file.read(&mut buffer).ok()?;
+        let behind = buffer[..read].iter().rposition(|byte| *byte == b')')?;
+        Stat::parse(str::from_utf8(&buffer[behind..read]).ok()?)
     }
 
     /// Counted behind the last parenthesis, since a program's name may hold

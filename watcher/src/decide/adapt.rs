@@ -7,6 +7,7 @@
 use packrank_core::Priority;
 use packrank_core::record::Amount;
 
+use super::dial::Zone;
 use super::forecast::limit_for;
 use super::time::{percent_of, scaled};
 use super::{Action, Actions, Alert, Deed, Dial, Knob, Level, Millis, Node, Pack, Resource};
@@ -105,11 +106,11 @@ pub(super) fn follow(
         };
         let trend = trend(config, pack, knob);
         let (class, audit) = (pack.facts.class, pack.facts.audit);
-        let dial = pack.dial_mut(knob);
-        if !dial.free() || dial.pressed.is_some() {
+        let dial = &mut pack.dials[knob as usize];
+        if !dial.free() || dial.pressed().is_some() {
             continue;
         }
-        let Amount::At(limit) = dial.adapted else {
+        let Amount::At(limit) = dial.adapted() else {
             continue;
         };
         let percent = scaled(used, 100, limit);
@@ -121,7 +122,7 @@ pub(super) fn follow(
                 if room.level(knob) > Level::Low {
                     continue;
                 }
-                let most = dial.ceiling.number().unwrap_or(u64::MAX);
+                let most = dial.ceiling().number().unwrap_or(u64::MAX);
                 let more = scaled(limit, by, 100).min(most).saturating_sub(limit);
                 limit + room.take(knob, class, &config.adaptive, more)
             }
@@ -144,7 +145,9 @@ pub(super) fn follow(
             any |= dial.turn(next, limit, now);
         }
     }
-    any | grow_limit(pack)
+    any |= grow_limit(pack);
+    pack.touched |= any;
+    any
 }
 
 /// What use asks for.
@@ -159,22 +162,26 @@ enum Wish {
 fn wish(config: &Adaptive, dial: &mut Dial, percent: u64, trend: Option<u64>, now: Millis) -> Wish {
     if percent < config.busy {
         dial.alerted = false;
-        dial.high_since = None;
     }
-    if percent >= config.idle {
-        dial.low_since = None;
+    let zone = match percent {
+        p if p < config.idle => Zone::Idle,
+        p if p >= config.busy => Zone::Busy,
+        _ => Zone::Right,
+    };
+    if dial.zone != zone {
+        (dial.zone, dial.since) = (zone, None);
     }
     let cool = now.passed(dial.changed, config.cool_down);
     match percent {
         p if p < config.idle => {
-            let since = *dial.low_since.get_or_insert(now);
+            let since = *dial.since.get_or_insert(now);
             let after = config.down_after << dial.regrets.min(MOST_REGRETS);
             let due = now.passed(since, after) && now.passed(dial.changed, after);
             if due { Wish::Less } else { Wish::Stay }
         }
         p if p >= config.emergency && cool => Wish::More(config.grow_at_once),
         p if p >= config.busy => {
-            let since = *dial.high_since.get_or_insert(now);
+            let since = *dial.since.get_or_insert(now);
             let due =
                 now.passed(since, config.up_after) && now.passed(dial.changed, config.up_after);
             if due {
@@ -195,7 +202,7 @@ fn trend(config: &Config, pack: &Pack, knob: Knob) -> Option<u64> {
     let adaptive = &config.adaptive;
     let limit = pack
         .dial(knob)
-        .adapted
+        .adapted()
         .number()
         .filter(|_| knob == Knob::MemoryHigh)?;
     let trend = &pack.forecasts.memory;
@@ -227,10 +234,9 @@ impl Dial {
             self.regrets = (self.regrets + 1).min(MOST_REGRETS);
         }
         self.went_down = next < limit;
-        self.adapted = Amount::At(next);
+        self.adapt(Amount::At(next));
         self.changed = now;
-        self.low_since = None;
-        self.high_since = None;
+        self.since = None;
         true
     }
 }
@@ -238,20 +244,20 @@ impl Dial {
 /// memory.max keeps a tenth above memory.high, within its own ceiling, and
 /// never shrinks; memory.high stays within it.
 fn grow_limit(pack: &mut Pack) -> bool {
-    let Amount::At(high) = pack.dial(Knob::MemoryHigh).adapted else {
+    let Amount::At(high) = pack.dial(Knob::MemoryHigh).adapted() else {
         return false;
     };
-    let limit = pack.dial_mut(Knob::MemoryLimit);
-    let Amount::At(now) = limit.adapted else {
+    let limit = &mut pack.dials[Knob::MemoryLimit as usize];
+    let Amount::At(now) = limit.adapted() else {
         return false;
     };
     if !limit.free() {
         return false;
     }
-    let wanted = Amount::At(scaled(high, 10, 9)).min(limit.ceiling);
+    let wanted = Amount::At(scaled(high, 10, 9)).min(limit.ceiling());
     let grows = wanted > Amount::At(now);
     if grows {
-        limit.adapted = wanted;
+        limit.adapt(wanted);
     }
     grows
 }

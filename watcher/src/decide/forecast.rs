@@ -4,6 +4,8 @@
 //! double exponential smoothing), how much is enough (a percentile of a
 //! decaying histogram, as Autopilot has it), and how good both were.
 
+use std::num::NonZeroU64;
+
 use super::histogram::Histogram;
 use super::time::{percent_of, scaled};
 
@@ -12,10 +14,11 @@ use super::time::{percent_of, scaled};
 pub struct Forecasts {
     /// Of its working set.
     pub memory: Trend,
-    /// What memory it needs, in bytes.
-    pub memory_need: Need,
-    /// What CPU time it needs, in thousandths of a percent of one CPU.
-    pub cpu_need: Need,
+    /// What memory it needs, in bytes: from 64 KiB to 1 TiB.
+    pub memory_need: Need<16, 97>,
+    /// What CPU time it needs, in thousandths of a percent of one CPU: from 1 %
+    /// to 2 684 CPUs.
+    pub cpu_need: Need<10, 73>,
 }
 
 /// Weight of a new value, of 1024: 0.3, and 0.1 for the slope. Usual choices
@@ -127,23 +130,25 @@ const MOST: u64 = 1 << 53;
 /// Values after which what is enough is worked out anew: a minute.
 const REFRESH: u8 = 12;
 
-/// What is enough, and how often it was not.
+/// What is enough, and how often it was not. Values below 2^`FIRST` count as
+/// that, larger ones than the last of four `BUCKETS` to a power of two as the
+/// largest.
 #[derive(Debug, Clone, Default)]
-pub struct Need {
-    histogram: Histogram,
+pub struct Need<const FIRST: u32, const BUCKETS: usize> {
+    histogram: Histogram<FIRST, BUCKETS>,
     /// What was enough when that was last worked out: each minute.
-    enough: Option<u64>,
+    enough: Option<NonZeroU64>,
     age: u8,
     looks: u32,
     above: u32,
 }
 
-impl Need {
+impl<const FIRST: u32, const BUCKETS: usize> Need<FIRST, BUCKETS> {
     /// Takes the next value. What was enough before is scored by it.
     pub fn add(&mut self, value: u64, percentile: u64) {
         if let Some(enough) = self.enough {
             self.looks += 1;
-            self.above += u32::from(value > enough);
+            self.above += u32::from(value > enough.get());
             if self.looks >= 1 << 20 {
                 self.looks /= 2;
                 self.above /= 2;
@@ -153,7 +158,8 @@ impl Need {
         self.age += 1;
         if self.age >= REFRESH {
             self.age = 0;
-            self.enough = self.histogram.percentile(percentile);
+            let enough = self.histogram.percentile(percentile);
+            self.enough = enough.and_then(NonZeroU64::new);
         }
     }
 
@@ -161,7 +167,7 @@ impl Need {
     /// more; `None` before there is a history.
     #[must_use]
     pub fn enough(&self) -> Option<u64> {
-        self.enough
+        self.enough.map(NonZeroU64::get)
     }
 
     /// Of how many predictions, how many thousandths were too small. With a
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_enough_misses_about_as_often_as_it_says() {
-        let mut need = Need::default();
+        let mut need = Need::<16, 97>::default();
         let mut noise = 1u64;
         for _ in 0..5_000 {
             noise = noise

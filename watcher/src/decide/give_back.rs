@@ -71,7 +71,9 @@ fn release(state: &mut State, slot: Slot, level: Level) -> bool {
     };
     let mut any = false;
     for knob in [Knob::MemoryHigh, Knob::Guarantee] {
-        any |= pack.dial_mut(knob).pressed.take().is_some();
+        let dial = pack.dial_mut(knob);
+        any |= dial.pressed().is_some();
+        dial.press(None);
     }
     if any {
         state.changed(slot);

@@ -257,7 +257,7 @@ impl Step<'_> {
             let used = pack.memory().unwrap_or(0);
             let high = pack.dial_mut(Knob::MemoryHigh);
             let to = Amount::At(percent_of(left, used).max(high.press_floor));
-            high.pressed = Some(to.min(high.target()));
+            high.press(Some(to.min(high.target())));
             pack.clamped = Some(now);
             self.state.changed(slot);
         }
@@ -270,7 +270,7 @@ impl Step<'_> {
             let Some(pack) = self.state.pack_mut(slot) else {
                 continue;
             };
-            let limit = pack.dial(Knob::MemoryLimit).adapted;
+            let limit = pack.dial(Knob::MemoryLimit).adapted();
             let used = pack.working_set().map(|n| Amount::At(n).min(limit));
             let dial = pack.dial_mut(Knob::Guarantee);
             let Some(used) = used.filter(|_| dial.free()) else {
@@ -279,7 +279,7 @@ impl Step<'_> {
             // A twentieth more is worth a write.
             let now = dial.target().number().unwrap_or(u64::MAX);
             if used > Amount::At(percent_of(105, now)) {
-                dial.pressed = Some(used);
+                dial.press(Some(used));
                 self.state.changed(slot);
                 self.state.protection_due = true;
             }

@@ -260,18 +260,18 @@ mod tests {
     #[test]
     fn a_level_rises_at_once_and_falls_after_thirty_seconds_to_the_highest_seen() {
         let mut gauge = Gauge::default();
-        gauge.update(Level::High, Millis(0), 30);
+        gauge.update(Level::High, Millis::at(0), 30);
         assert_eq!(gauge.level(), Level::High);
-        gauge.update(Level::None, Millis(1_000), 30);
-        gauge.update(Level::Low, Millis(20_000), 30);
-        gauge.update(Level::None, Millis(30_999), 30);
+        gauge.update(Level::None, Millis::at(1_000), 30);
+        gauge.update(Level::Low, Millis::at(20_000), 30);
+        gauge.update(Level::None, Millis::at(30_999), 30);
         assert_eq!(gauge.level(), Level::High);
-        gauge.update(Level::None, Millis(31_000), 30);
+        gauge.update(Level::None, Millis::at(31_000), 30);
         assert_eq!(gauge.level(), Level::Low);
-        gauge.update(Level::Low, Millis(40_000), 30);
-        gauge.update(Level::None, Millis(50_000), 30);
-        gauge.update(Level::Low, Millis(70_000), 30);
-        gauge.update(Level::None, Millis(81_000), 30);
+        gauge.update(Level::Low, Millis::at(40_000), 30);
+        gauge.update(Level::None, Millis::at(50_000), 30);
+        gauge.update(Level::Low, Millis::at(70_000), 30);
+        gauge.update(Level::None, Millis::at(81_000), 30);
         assert_eq!(gauge.level(), Level::Low, "it was low ten seconds ago");
     }
 
@@ -283,9 +283,9 @@ mod tests {
             ..Node::default()
         };
         let mut window = Window::default();
-        assert_eq!(window.look(&at(1_000), Millis(0), 500), None);
-        assert_eq!(window.look(&at(2_000), Millis(499), 500), None);
-        let fresh = window.look(&at(126_000), Millis(500), 500).unwrap();
+        assert_eq!(window.look(&at(1_000), Millis::at(0), 500), None);
+        assert_eq!(window.look(&at(2_000), Millis::at(499), 500), None);
+        let fresh = window.look(&at(126_000), Millis::at(500), 500).unwrap();
         assert_eq!(fresh.full, 2_500, "125 ms of 500 is 25 %");
     }
 }

@@ -47,7 +47,6 @@ pub struct Pack {
     pub(super) forecasts: Forecasts,
     pub(super) broken: Broken,
     pub(super) frozen: bool,
-
     pub(super) killed: Option<Killed>,
     /// Its own CPU quota held it back of late.
     pub(super) held_back: bool,
@@ -61,6 +60,8 @@ pub struct Pack {
     pub(super) signalled: Option<Millis>,
     pub(super) clamped: Option<Millis>,
     pub(super) unsaved: bool,
+    /// A value may not be what the kernel has: nobody else need be looked at.
+    pub(super) touched: bool,
 }
 
 /// A kill that was asked for.
@@ -102,20 +103,20 @@ impl Pack {
             forecasts: Forecasts::default(),
             broken: Broken::default(),
             frozen: deeds.frozen,
-
             killed: deeds.killed.as_ref().map(|_| Killed {
                 at: now,
                 stuck: false,
             }),
             held_back: false,
             growth: 0,
-            dry_until: Millis(0),
+            dry_until: Millis::at(0),
             reclaiming: None,
             thawing: None,
             asked: None,
             signalled: None,
             clamped: None,
             unsaved: false,
+            touched: true,
         }
     }
 
@@ -126,6 +127,7 @@ impl Pack {
     }
 
     pub(super) fn dial_mut(&mut self, knob: Knob) -> &mut Dial {
+        self.touched = true;
         &mut self.dials[knob as usize]
     }
 
@@ -133,6 +135,12 @@ impl Pack {
     #[must_use]
     pub fn frozen(&self) -> bool {
         self.frozen
+    }
+
+    /// Whether it was killed and may still be going.
+    #[must_use]
+    pub fn dying(&self) -> bool {
+        self.killed.is_some()
     }
 
     /// What is expected of it, and how good that was.
@@ -150,7 +158,7 @@ impl Pack {
     /// Bytes the kernel is to leave it.
     pub(super) fn guarantee(&self) -> u64 {
         self.dial(Knob::Guarantee)
-            .plan
+            .plan()
             .and_then(Amount::number)
             .unwrap_or(0)
     }
@@ -166,15 +174,19 @@ impl Pack {
         Some(seen.memory?.saturating_sub(seen.cache.unwrap_or(0)))
     }
 
+    /// Its values that are not the plan's.
+    pub fn taken(&self) -> impl Iterator<Item = (Knob, Taken)> {
+        let taken = |knob| Some((knob, self.dial(knob).taken()?));
+        Knob::ALL.into_iter().filter_map(taken)
+    }
+
     /// Writes what was done to it into `deeds`, and takes out what is undone.
     pub(super) fn tell(&self, deeds: &mut Deeds) {
         deeds.frozen = self.frozen;
-        deeds.taken.clear();
-        for knob in Knob::ALL {
-            if let Some(taken) = self.dial(knob).taken() {
-                deeds.taken.insert(knob.key().name().to_owned(), taken);
-            }
-        }
+        let taken = self.taken();
+        deeds.taken = taken
+            .map(|(knob, taken)| (knob.key().name().to_owned(), taken))
+            .collect();
     }
 }
 
@@ -207,22 +219,16 @@ fn dial(config: &Config, record: &Record, knob: Knob, taken: Option<&Taken>, now
         let n = n.max(guaranteed).max(least);
         plan.number().map_or(n, |most| n.min(most))
     };
-    let mut dial = Dial {
-        plan: Some(plan),
-        floor: within(own_floor.unwrap_or_else(|| share(percent))),
-        press_floor: within(own_floor.unwrap_or_else(|| share(config.squeeze.floor.min(100)))),
-        ceiling: record.ceiling.amount(key).map_or(plan, |c| c.max(plan)),
-        pinned: record.pinned.amount(key).is_some(),
-        raises: knob == Knob::Guarantee,
-        adapted: plan,
-        wrote: Some(plan),
-        changed: now,
-        ..Dial::default()
-    };
+    let ceiling = record.ceiling.amount(key).map_or(plan, |c| c.max(plan));
+    let mut dial = Dial::planned(plan, ceiling, now);
+    dial.floor = within(own_floor.unwrap_or_else(|| share(percent)));
+    dial.press_floor = within(own_floor.unwrap_or_else(|| share(config.squeeze.floor.min(100))));
+    dial.pinned = record.pinned.amount(key).is_some();
+    dial.raises = knob == Knob::Guarantee;
     if let Some(taken) = taken.filter(|_| !dial.pinned) {
-        dial.adapted = taken.adapted.map_or(Amount::Unlimited, Amount::At);
-        dial.pressed = taken.pressed.map(Amount::At);
-        dial.wrote = None;
+        dial.adapt(taken.adapted.map_or(Amount::Unlimited, Amount::At));
+        dial.press(taken.pressed.map(Amount::At));
+        dial.believe(None);
         dial.keep_inside();
     }
     dial

@@ -40,7 +40,7 @@ impl State {
             wrote: now_has,
             packs: 0,
             writing: false,
-            retry: Millis(0),
+            retry: Millis::at(0),
         };
         self.protection_due = true;
         let free = self.ancestors.iter().position(Option::is_none);
@@ -98,7 +98,9 @@ pub(super) fn raise(state: &mut State, now: Millis, actions: &mut Actions) {
     }
     for pack in state.packs.iter().flatten() {
         let dial = pack.dial(Knob::Guarantee);
-        let bytes = dial.plan.map_or(0, |_| dial.target().number().unwrap_or(0));
+        let bytes = dial
+            .plan()
+            .map_or(0, |_| dial.target().number().unwrap_or(0));
         // What is only decided and recorded protects nothing.
         let bytes = if pack.facts.audit { 0 } else { bytes };
         let mut at = pack.facts.above;

@@ -32,23 +32,25 @@ fn pack(
     let Some(pack) = state.pack_mut(slot) else {
         return true;
     };
-    if pack.seen.is_some_and(|s| !s.populated) {
+    if !pack.touched || pack.seen.is_some_and(|s| !s.populated) {
         return true;
     }
     let (audit, memory) = (pack.facts.audit, pack.memory().unwrap_or(0));
+    let mut differs = false;
     for knob in Knob::ALL {
         let dial = pack.dial(knob);
+        differs |= dial.differs();
         if !dial.to_write(now) {
             continue;
         }
         if !actions.fits(2) {
             return false;
         }
-        let (from, to) = (dial.wrote, dial.target());
-        let why = match (dial.pressed, from) {
+        let (from, to) = (dial.wrote(), dial.target());
+        let why = match (dial.pressed(), from) {
             (Some(_), _) => pressure(knob, levels),
             (None, None) => Why::Restore,
-            (None, Some(_)) if to == dial.adapted && Some(to) == dial.plan => Why::GiveBack,
+            (None, Some(_)) if to == dial.adapted() && Some(to) == dial.plan() => Why::GiveBack,
             (None, Some(_)) => Why::Use(0),
         };
         // Below what is used, the kernel would stop the pack at once: take
@@ -72,8 +74,9 @@ fn pack(
             why,
             audit,
         });
-        pack.dial_mut(knob).writing = Some(now);
+        pack.dial_mut(knob).writing(now);
     }
+    pack.touched = differs;
     true
 }
 

@@ -78,7 +78,7 @@ fn down(state: &mut State, class: Priority, knobs: &[Knob]) -> bool {
                 continue;
             };
             let to = percent_of(step, from).max(dial.press_floor).max(1);
-            dial.pressed = Some(Amount::At(to));
+            dial.press(Some(Amount::At(to)));
             gave = true;
         }
         if gave {
@@ -100,10 +100,10 @@ fn up(state: &mut State, class: Priority, knobs: &[Knob]) -> bool {
         let mut got = false;
         for knob in knobs {
             let dial = pack.dial_mut(*knob);
-            let Some(pressed) = dial.pressed else {
+            let Some(pressed) = dial.pressed() else {
                 continue;
             };
-            let to = match (pressed, dial.plan) {
+            let to = match (pressed, dial.plan()) {
                 // There was no limit: four steps, then none again.
                 (Amount::At(n), Some(Amount::Unlimited)) if n < 1 << 62 => {
                     Amount::At(n.saturating_mul(4))
@@ -111,7 +111,8 @@ fn up(state: &mut State, class: Priority, knobs: &[Knob]) -> bool {
                 (Amount::At(n), _) => Amount::At(scaled(n, 100, step).saturating_add(1)),
                 (Amount::Unlimited, _) => Amount::Unlimited,
             };
-            dial.pressed = (to < dial.adapted && to < Amount::At(1 << 50)).then_some(to);
+            let less = to < dial.adapted() && to < Amount::At(1 << 50);
+            dial.press(less.then_some(to));
             got = true;
         }
         if got {

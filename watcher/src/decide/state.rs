@@ -109,13 +109,11 @@ impl State {
         for knob in Knob::ALL {
             // A value whose plan changed is no longer what use made of it.
             let (new, before) = (&mut pack.dials[knob as usize], &old.dials[knob as usize]);
-            if new.plan != before.plan {
-                new.adapted = new.plan.unwrap_or_default();
+            if new.plan() != before.plan() {
+                new.adapt(new.plan().unwrap_or_default());
             }
-            new.wrote = None;
-            if new.target() == before.target() {
-                new.wrote = before.wrote;
-            }
+            let same = new.target() == before.target();
+            new.believe(before.wrote().filter(|_| same));
         }
         pack.killed = old.killed;
         pack.forecasts = old.forecasts;
@@ -157,7 +155,7 @@ impl State {
     /// Whether something taken is still to be given back, or being done.
     #[must_use]
     pub fn busy(&self) -> bool {
-        let taken = |p: &Pack| p.frozen || p.dials.iter().any(|d| d.pressed.is_some());
+        let taken = |p: &Pack| p.frozen || p.dials.iter().any(|d| d.pressed().is_some());
         self.packs.iter().flatten().any(taken)
     }
 
@@ -176,7 +174,7 @@ impl State {
     #[must_use]
     pub fn value(&self, slot: Slot, knob: Knob) -> Option<Amount> {
         let dial = self.pack(slot)?.dial(knob);
-        dial.plan.map(|_| dial.target())
+        dial.plan().map(|_| dial.target())
     }
 
     /// Calls `save` for each pack whose deeds changed. To be called, and the
@@ -212,7 +210,7 @@ impl State {
     /// The kernel was found to have another value than it was told.
     pub fn drifted(&mut self, slot: Slot, knob: Knob) {
         if let Some(pack) = self.pack_mut(slot) {
-            pack.dial_mut(knob).wrote = None;
+            pack.dial_mut(knob).believe(None);
         }
     }
 
@@ -276,6 +274,8 @@ impl State {
                 // It may be tried again; until then it has nothing to give.
                 if populated && now.passed(killed.at, dying.saturating_mul(6)) {
                     pack.killed = None;
+                    pack.unsaved = true;
+                    self.any_unsaved = true;
                 }
             }
         }

@@ -45,7 +45,7 @@ impl Lab {
     fn join(&mut self, record: &Record) -> Slot {
         let slot = self
             .state
-            .join(record, &Deeds::default(), None, Millis(self.now));
+            .join(record, &Deeds::default(), None, Millis::at(self.now));
         self.samples.push(Some(Sample {
             populated: true,
             memory: Some(80 * MIB),
@@ -64,20 +64,25 @@ impl Lab {
     fn after(&mut self, ms: u64) -> Vec<(u32, Deed)> {
         self.now += ms;
         for sample in self.samples.iter_mut().flatten() {
-            sample.at = Millis(self.now);
+            sample.at = Millis::at(self.now);
         }
         let seen = Observation {
             node: self.node,
             packs: &self.samples,
         };
-        decide(&mut self.state, &seen, Millis(self.now), &mut self.actions);
+        decide(
+            &mut self.state,
+            &seen,
+            Millis::at(self.now),
+            &mut self.actions,
+        );
         let list = self.actions.list().to_vec();
         for action in &list {
             let outcome = match action.deed {
                 Deed::Reclaim(n) => Outcome::Freed(n),
                 _ => Outcome::Done,
             };
-            self.state.answer(action, outcome, Millis(self.now));
+            self.state.answer(action, outcome, Millis::at(self.now));
         }
         list.into_iter()
             .map(|a| (a.slot.map_or(99, |s| s.0), a.deed))
@@ -254,7 +259,8 @@ fn a_record_that_changes_keeps_what_was_done() {
     changed
         .settings
         .put_amount(Knob::CpuQuota.key(), Amount::At(50_000));
-    lab.state.rejoin(Slot(0), &changed, None, Millis(lab.now));
+    lab.state
+        .rejoin(Slot(0), &changed, None, Millis::at(lab.now));
     assert_eq!(lab.state.value(Slot(0), Knob::MemoryHigh), Some(clamped));
     assert_eq!(
         lab.state.value(Slot(0), Knob::CpuQuota),
@@ -271,7 +277,7 @@ fn cgroups_above_have_the_sum_and_get_back_what_they_had() {
         let record = record(id, Priority::Normal);
         let slot = lab
             .state
-            .join(&record, &Deeds::default(), Some(pod), Millis(lab.now));
+            .join(&record, &Deeds::default(), Some(pod), Millis::at(lab.now));
         lab.samples.push(Some(Sample {
             populated: true,
             ..Sample::default()

@@ -37,7 +37,10 @@ pub(super) fn check(
     }
     let bounds = &config.violation;
     let counts = |percent: Option<u8>| percent.is_some_and(|p| u64::from(p) >= bounds.count);
-    let limit = pack.dial(Knob::MemoryLimit).wrote.and_then(|a| a.number());
+    let limit = pack
+        .dial(Knob::MemoryLimit)
+        .wrote()
+        .and_then(|a| a.number());
     let full = pack
         .working_set()
         .zip(limit)
@@ -53,7 +56,7 @@ pub(super) fn check(
         Knob::WriteIops,
     ];
     let io_full = io.into_iter().any(|knob| {
-        let most = pack.dial(knob).wrote.and_then(|a| a.number());
+        let most = pack.dial(knob).wrote().and_then(|a| a.number());
         pack.rate(knob)
             .zip(most)
             .is_some_and(|(rate, most)| scaled(rate, 100, most) >= 95)

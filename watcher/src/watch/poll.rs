@@ -1,6 +1,6 @@
 //! What wakes the loop.
 //!
-//! In: pressure triggers, the record folder, packs' event files, signals, the
+//! In: pressure triggers, the record folder, packs' ends, signals, the
 //! socket. Out: [`Wake`]s, in one epoll.
 
 use std::io;
@@ -25,7 +25,7 @@ pub enum Wake {
     Pressure(Level),
     /// A record came, changed or went.
     Records,
-    /// A pack's events changed: it ended, or met its limit.
+    /// A pack ended, or was frozen or thawed.
     Pack,
     /// SIGTERM or SIGINT.
     Stop,
@@ -38,6 +38,9 @@ pub enum Wake {
     /// A client is ready.
     Client(i32),
 }
+
+/// Wakes at once.
+pub const MOST: usize = 32;
 
 /// Tokens; those of clients are their descriptors.
 const RECORDS: u64 = 1 << 32;
@@ -148,35 +151,37 @@ impl Poll {
         Ok(self.epoll.add(fd, EpollEvent::new(flags, token))?)
     }
 
-    /// Watches packs' event files, where version 2 has them. A pack that goes
-    /// takes its watch with it.
-    pub fn watch_packs<'c>(&self, packs: impl Iterator<Item = &'c Cgroup>) {
-        for folder in packs.filter_map(Cgroup::unified) {
-            for name in ["cgroup.events", "memory.events"] {
-                // Best effort: without it, the next look finds the same.
-                let file = folder.path().join(name);
-                let _ = self.packs.add_watch(&file, AddWatchFlags::IN_MODIFY);
-            }
+    /// Watches for the packs' ends, where version 2 tells them; whether all
+    /// will be told. A pack that goes takes its watch with it. Not
+    /// memory.events: who runs into its limit all the time would wake us a
+    /// hundred times a second, and the next look finds the same.
+    pub fn watch_packs<'c>(&self, packs: impl Iterator<Item = &'c Cgroup>) -> bool {
+        let watch = |cgroup: &Cgroup| {
+            let file = cgroup.unified()?.path().join("cgroup.events");
+            self.packs.add_watch(&file, AddWatchFlags::IN_MODIFY).ok()
+        };
+        let mut all = true;
+        for cgroup in packs {
+            all &= watch(cgroup).is_some();
         }
+        all
     }
 
-    pub fn wait(&self, pause: Duration) -> io::Result<Vec<Wake>> {
+    pub fn wait(&self, pause: Duration, wakes: &mut Vec<Wake>) -> io::Result<()> {
         // Rounded up: a wait of 0.4 ms would be a loop without rest.
         let pause = match pause.is_zero() {
             true => pause,
             false => pause + Duration::from_micros(999),
         };
         let timeout = EpollTimeout::try_from(pause).unwrap_or(EpollTimeout::from(1_000u16));
-        let mut events = [EpollEvent::empty(); 32];
+        let mut events = [EpollEvent::empty(); MOST];
         let count = match self.epoll.wait(&mut events, timeout) {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        Ok(events[..count]
-            .iter()
-            .map(|event| self.wake(event.data()))
-            .collect())
+        wakes.extend(events[..count].iter().map(|event| self.wake(event.data())));
+        Ok(())
     }
 
     fn wake(&self, token: u64) -> Wake {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use packrank_core::record::{Packs, Record};
 use packrank_kernel::cgroup::{Cgroup, Mounts, Version, start_time};
+use packrank_watcher::Roots;
 use serde_json::{Value as Json, json};
 
 pub struct Lab {
@@ -51,7 +52,8 @@ impl Lab {
         };
         lab.used(10);
         lab.policy(
-            "[watch]\nhold = 1\nlinger = 600\nadaptive.every = 1\nladder.give-back-every = 1\n",
+            "[watch]\nhold = 1\nlinger = 600\nadaptive.every = 1\nladder.give-back-every = 1\n\
+             ladder.dying = 1\n",
         );
         match lab.try_pod() {
             Ok(()) => {
@@ -150,16 +152,24 @@ impl Lab {
         self.pods[at].child.try_wait().unwrap().is_none()
     }
 
+    /// The folders it is handed.
+    pub fn roots(&self) -> Roots {
+        let at = |name: &str| self.folder.path().join(name);
+        Roots {
+            run: at("run"),
+            proc: at("proc"),
+            policy: at("etc"),
+            ..Roots::default()
+        }
+    }
+
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_packrank-watcher"));
-        let at = |name: &str| self.folder.path().join(name);
+        let roots = self.roots();
         command.arg("--foreground").arg("--guest");
-        command
-            .arg("--run")
-            .arg(at("run"))
-            .arg("--proc")
-            .arg(at("proc"));
-        command.arg("--policy").arg(at("etc"));
+        command.arg("--run").arg(roots.run);
+        command.arg("--proc").arg(roots.proc);
+        command.arg("--policy").arg(roots.policy);
         command
     }
 

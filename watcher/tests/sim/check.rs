@@ -225,7 +225,7 @@ impl Checker {
                 .is_some_and(|at| step.world.now - at <= DYING);
             if alive
                 && !dying
-                && dial.plan.is_some_and(|p| p != Amount::Unlimited)
+                && dial.plan().is_some_and(|p| p != Amount::Unlimited)
                 && dial.can_give()
             {
                 return Err(format!("{} can still give", pack.record.id));
@@ -244,7 +244,7 @@ impl Checker {
                 continue;
             };
             for knob in [Knob::CpuQuota, Knob::ReadBps, Knob::MemoryHigh] {
-                let Some(pressed) = state.dial(knob).pressed else {
+                let Some(pressed) = state.dial(knob).pressed() else {
                     continue;
                 };
                 self.pressed.insert((pack.slot, knob), pressed);
@@ -289,16 +289,16 @@ pub fn given_back(world: &World, state: &State) -> Result<(), String> {
         }
         for knob in Knob::ALL {
             let dial = known.dial(knob);
-            if dial.plan.is_none() || dial.pinned {
+            if dial.plan().is_none() || dial.pinned {
                 continue;
             }
-            if dial.pressed.is_some() {
+            if dial.pressed().is_some() {
                 return Err(format!("{}: {knob:?} is still pressed", pack.record.id));
             }
             // What has just changed by itself may still wait for its write.
-            let settled = world.now - dial.changed.0 > 120_000 || dial.changed.0 == 0;
+            let settled = world.now - dial.changed.number() > 120_000 || dial.changed.number() == 0;
             let kernel = pack.values[knob as usize];
-            if settled && kernel != Some(dial.adapted) && !known.facts.audit {
+            if settled && kernel != Some(dial.adapted()) && !known.facts.audit {
                 return Err(format!(
                     "{}: the kernel's {knob:?} is another",
                     pack.record.id

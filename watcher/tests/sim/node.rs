@@ -286,7 +286,7 @@ impl World {
 
     pub fn sample(&self, container: &Container) -> Sample {
         Sample {
-            at: Millis(self.now),
+            at: Millis::at(self.now),
             populated: container.alive,
             memory: Some(container.charged()),
             cache: Some(container.cache),

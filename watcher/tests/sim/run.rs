@@ -91,7 +91,7 @@ pub fn run(seed: u64, shape: Shape) -> Result<History, String> {
 impl Run {
     fn start(&mut self) {
         let record = self.world.record(&mut self.rng);
-        let now = Millis(self.world.now);
+        let now = Millis::at(self.world.now);
         let slot = self.state.join(&record, &Deeds::default(), None, now);
         self.checker.forget(slot);
         self.samples
@@ -119,7 +119,7 @@ impl Run {
             node: self.world.node(),
             packs: &self.samples,
         };
-        let now = Millis(self.world.now);
+        let now = Millis::at(self.world.now);
         decide(&mut self.state, &seen, now, &mut self.actions);
         let actions = self.actions.list();
         let step = Step {
@@ -191,7 +191,7 @@ impl Run {
     /// A new watcher finds the packs and what was done to them.
     fn restart(&mut self) -> Result<(), String> {
         let mut state = State::new(Config::default());
-        let now = Millis(self.world.now);
+        let now = Millis::at(self.world.now);
         self.samples.clear();
         self.late.clear();
         let mut forgotten = Vec::new();
@@ -226,7 +226,7 @@ impl Run {
         let due: Vec<(u64, Action)> = due;
         for (_, action) in due {
             let outcome = self.effect(&action);
-            self.state.answer(&action, outcome, Millis(now));
+            self.state.answer(&action, outcome, Millis::at(now));
         }
     }
 
@@ -234,7 +234,7 @@ impl Run {
         if self.rng.chance(self.shape.faults) {
             match self.rng.between(0, 2) {
                 0 => {
-                    let now = Millis(self.world.now);
+                    let now = Millis::at(self.world.now);
                     return self.state.answer(&action, Outcome::Refused, now);
                 }
                 1 => {
@@ -246,7 +246,8 @@ impl Run {
             }
         }
         let outcome = self.effect(&action);
-        self.state.answer(&action, outcome, Millis(self.world.now));
+        self.state
+            .answer(&action, outcome, Millis::at(self.world.now));
     }
 
     fn effect(&mut self, action: &Action) -> Outcome {
