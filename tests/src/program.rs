@@ -47,6 +47,20 @@ pub fn engine() -> Option<&'static Path> {
     .as_deref()
 }
 
+/// An engine by its name: ours, or one that is installed, youki in packrank's
+/// cache.
+pub fn an_engine(name: &str) -> Option<PathBuf> {
+    if name == "packrank-engine" {
+        return engine().map(Path::to_owned);
+    }
+    let cache = std::env::var("PACKRANK_CACHE").ok();
+    let cache = cache.or_else(|| Some(format!("{}/.cache/packrank", std::env::var("HOME").ok()?)));
+    let youki = cache.map(|c| format!("{c}/youki/bin")).unwrap_or_default();
+    let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/sbin", &youki];
+    let paths = folders.iter().map(|folder| Path::new(folder).join(name));
+    paths.into_iter().find(|path| path.exists())
+}
+
 /// The program alone under a link, so that it finds none of its companions
 /// beside it.
 pub fn alone(program: &Path, folder: &Path) -> PathBuf {

@@ -10,8 +10,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::mount::{MntFlags, umount2};
+use packrank_tests::apart::apart;
 use packrank_tests::bundle::Bundle;
 use packrank_tests::program;
 use packrank_tests::skipped::skipped;
@@ -23,20 +23,6 @@ pub struct Engine {
     folder: tempfile::TempDir,
     test: &'static str,
     running: RefCell<Vec<String>>,
-}
-
-fn find(name: &str) -> Option<PathBuf> {
-    let cache = std::env::var("PACKRANK_CACHE").ok();
-    let cache = cache.or_else(|| Some(format!("{}/.cache/packrank", std::env::var("HOME").ok()?)));
-    let youki = cache.map(|c| format!("{c}/youki/bin")).unwrap_or_default();
-    let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/sbin", &youki];
-    match name {
-        "packrank-engine" => program::engine().map(Path::to_owned),
-        _ => folders
-            .iter()
-            .map(|f| Path::new(f).join(name))
-            .find(|p| p.exists()),
-    }
 }
 
 /// Runs the test on each engine, in a mount namespace of its own.
@@ -51,24 +37,12 @@ pub fn each(test: &'static str, body: impl Fn(&Engine) + Send + Sync) {
         );
     }
     for name in ["runc", "crun", "youki", "packrank-engine"] {
-        let Some(program) = find(name) else {
+        let Some(program) = program::an_engine(name) else {
             skipped(&format!("{test} on {name}"), "not installed");
             continue;
         };
         let body = &body;
-        let inside = move || {
-            unshare(CloneFlags::CLONE_NEWNS).unwrap();
-            let none = None::<&str>;
-            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-            fs::create_dir_all("/run/packrank").unwrap();
-            mount(
-                Some("tmpfs"),
-                "/run/packrank",
-                Some("tmpfs"),
-                MsFlags::empty(),
-                none,
-            )
-            .unwrap();
+        apart(name, &["/run/packrank"], move || {
             // Nobody watches: what is read back is not to follow this
             // machine's load.
             let watched = UnixListener::bind("/run/packrank/watcher.sock");
@@ -90,11 +64,6 @@ pub fn each(test: &'static str, body: impl Fn(&Engine) + Send + Sync) {
                 test,
                 running,
             });
-        };
-        std::thread::scope(|scope| {
-            if let Err(panic) = scope.spawn(inside).join() {
-                std::panic::resume_unwind(panic);
-            }
         });
     }
 }

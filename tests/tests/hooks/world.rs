@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use packrank_tests::apart::apart;
 use packrank_tests::bundle::Bundle;
 use packrank_tests::program;
 use packrank_tests::skipped::skipped;
@@ -46,19 +45,7 @@ pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
         return skipped(name, why);
     }
     let (runc, _, _) = (runc.unwrap(), program::hook(), program::runtime());
-    let inside = move || {
-        unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
-        let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-        fs::create_dir_all("/run/packrank").unwrap();
-        mount(
-            Some("tmpfs"),
-            "/run/packrank",
-            Some("tmpfs"),
-            MsFlags::empty(),
-            none,
-        )
-        .unwrap();
+    apart(name, &["/run/packrank"], move || {
         let folder = tempfile::Builder::new()
             .prefix("packrank-")
             .tempdir_in("/var/tmp")
@@ -71,13 +58,7 @@ pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
         };
         world.run("ip", &["link", "set", "lo", "up"]);
         test(&world);
-    };
-    let thread = std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(inside);
-    if let Err(panic) = thread.unwrap().join() {
-        std::panic::resume_unwind(panic);
-    }
+    });
 }
 
 /// An id that no other test run has.
