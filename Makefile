@@ -8,7 +8,7 @@ export PACKRANK_CACHE := $(CACHE)
 
 export PREFIX DESTDIR
 
-.PHONY: help build install deb demo test check unit native vm bench fuzz sim vm-image vm-shell clean
+.PHONY: help build install deb demo test check unit native vm bench soak fuzz sim vm-image vm-shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ bench: ## medians, spread and ratios beside the peers
 	@scripts/setup test
 	@scripts/build
 	@bench/run
+
+soak: ## a thousand containers of the shim's in a row, and 50 at once for five minutes
+	@scripts/setup test
+	@scripts/build
+	@PACKRANK_BIN=$(CURDIR)/out/bin cargo test --locked -p packrank-tests --test containerd -- --ignored --nocapture --test-threads 1 soak
 
 fuzz: ## each fuzz target for SECONDS (60)
 	@fuzz/run $(or $(SECONDS_EACH),60)

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::engine::{Ends, Engine, arguments};
 use crate::error::Error;
-use crate::exits::{Ended, Exits};
+use crate::exits::{Ended, Exit, Exits};
 use crate::io::{Console, Stdio, Streams, Whose};
 use crate::life::{Call, Phase};
 use crate::oom::Oom;
@@ -49,7 +49,7 @@ pub struct Container {
     /// Its kills for want of memory.
     pub oom: Arc<Oom>,
     /// What watches them.
-    pub oom_watch: Mutex<Option<AbortHandle>>,
+    oom_watch: Mutex<Option<AbortHandle>>,
     /// Held by every call that has the engine change the container.
     pub gate: tokio::sync::Mutex<()>,
     ending: AtomicBool,
@@ -101,6 +101,17 @@ impl Container {
 
     fn execs(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Process>>> {
         self.execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What watches its kills, to be ended when it is deleted.
+    pub fn keep(&self, watch: AbortHandle) {
+        *self.watch() = Some(watch);
+    }
+
+    fn watch(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
+        self.oom_watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A process by its id; the first one's is empty.
@@ -198,17 +209,28 @@ impl Container {
             self.engine
                 .run(exits, "exec", words, Ends::default())
                 .await?;
-            Streams::connect(console.receive().await?, stdio, &whose, exits).await?
+            match console.receive().await {
+                Ok(terminal) => Streams::connect(terminal, stdio, &whose, exits).await,
+                Err(error) => Err(error),
+            }
         } else {
             let (streams, ends) = Streams::open(stdio, &whose, exits).await?;
             words.extend(arguments([&self.id]));
             self.engine.run(exits, "exec", words, ends).await?;
-            streams
+            Ok(streams)
         };
         let pid = read_pid(&pid_file)?;
         let ended = exits.of(pid);
         drop(watch);
-        process.started(pid, Some(streams));
+        match streams {
+            Ok(streams) => process.started(pid, Some(streams)),
+            Err(error) => {
+                // It runs already, and nobody would ever hear of it.
+                let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+                let _ = number.map(|pid| kill_process(pid, Signal::KILL));
+                return Err(error);
+            }
+        }
         Ok((pid, ended))
     }
 
@@ -339,17 +361,11 @@ impl Container {
             .engine
             .run(exits, "delete", words, Ends::default())
             .await;
-        match deleted {
-            // Somebody else has removed it.
-            Err(Error::Engine { message, .. }) if message.contains("does not exist") => {}
-            other => other?,
+        // Somebody else may have removed it.
+        if self.engine.knows(&self.id) {
+            deleted?;
         }
-        if let Some(watch) = self
-            .oom_watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(watch) = self.watch().take() {
             watch.abort();
         }
         if let Some(ranked) = &self.ranked {
@@ -364,7 +380,11 @@ impl Container {
     /// # Errors
     /// When it still runs.
     pub async fn delete_exec(&self, process: &Process) -> Result<(), Error> {
-        process.check(Call::Delete)?;
+        let now = process.check(Call::Delete)?;
+        if now.phase == Phase::Added {
+            // Whoever waits for the end of what never began waits no more.
+            process.ended(Exit::now(255));
+        }
         process.streams().close().await;
         let bundle = Bundle::open(&self.bundle, None)?;
         for kind in ["json", "pid"] {

@@ -11,14 +11,16 @@ use containerd_shim::Flags;
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::Message;
 use packrank_shim::attach::{self, RUN_FOLDER};
+use packrank_shim::bundle::Bundle;
 
 use crate::container::read_pid;
 use crate::error::Error;
 use crate::events::timestamp;
 use crate::exits::Exit;
-use crate::rootfs;
 use crate::saved::Saved;
+use crate::serve::ADDRESS_FILE;
 use crate::shim::PID_FILE;
+use crate::{rootfs, socket};
 
 /// 128 and SIGKILL.
 const KILLED: u32 = 137;
@@ -52,6 +54,9 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>, Error> {
     if let Err(error) = rootfs::unmount_all(&bundle.join("rootfs")) {
         tell(error);
     }
+    if let Err(error) = remove_socket(&bundle) {
+        tell(error);
+    }
     let exit = Exit::now(KILLED);
     let response = DeleteResponse {
         pid,
@@ -60,6 +65,18 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>, Error> {
         ..DeleteResponse::default()
     };
     response.write_to_bytes().map_err(Error::io("encode"))
+}
+
+/// Of the shim that was killed; the group's, if it lives, keeps its own.
+fn remove_socket(bundle: &Path) -> Result<(), Error> {
+    if !bundle.exists() {
+        return Ok(());
+    }
+    let address = Bundle::open(bundle, None)?.read_beside(ADDRESS_FILE)?;
+    let address = address.and_then(|bytes| String::from_utf8(bytes).ok());
+    address.map_or(Ok(()), |address| {
+        socket::remove_dead(socket::path(&address))
+    })
 }
 
 /// containerd runs us in the bundle, or, for a pod's container, in another of

@@ -116,6 +116,21 @@ impl Engine {
         self.judge(verb, exit, before)
     }
 
+    /// Whether it has a container of that id: a folder in its root.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.root.join(id).exists()
+    }
+
+    /// Has it remove a container that cannot be used as it is. That it fails is
+    /// told and no more: what led here is the error to answer.
+    pub async fn discard(&self, exits: &Arc<Exits>, id: &str) {
+        let words = arguments([&"--force", &id]);
+        if let Err(error) = self.run(exits, "delete", words, Ends::default()).await {
+            log::warn!("container {id:?}: {error}");
+        }
+    }
+
     /// Runs a verb where no other child is ours: in `delete`.
     ///
     /// # Errors

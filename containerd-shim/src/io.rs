@@ -215,6 +215,9 @@ impl Drop for Streams {
         for tasks in [&self.inputs, &self.outputs] {
             lock(tasks).drain(..).for_each(|task| task.abort());
         }
+        if let Some(logger) = lock(&self.logger).take() {
+            logger.end();
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::events::{Events, forward};
 use crate::exits::Exits;
 use crate::shim::Shim;
-use crate::{log_fifo, transport};
+use crate::{log_fifo, socket, transport};
 
 /// containerd's name for the address of its socket for events.
 pub const TTRPC_ADDRESS: &str = "TTRPC_ADDRESS";
@@ -86,6 +86,9 @@ async fn run(flags: &Flags) -> Result<(), Error> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // While it is ours: once nobody listens, the next shim of this id may be
+    // there. containerd removes it as well, where it has the bundle.
+    drop(std::fs::remove_file(socket::path(&flags.socket)));
     // The last answer is on its way: what was accepted is finished first.
     if let Err(error) = server.shutdown().await {
         log::warn!("{error}");
@@ -94,9 +97,6 @@ async fn run(flags: &Flags) -> Result<(), Error> {
     drop(shim);
     // Whatever happened is told, if containerd is there to hear it.
     drop(tokio::time::timeout(LAST_EVENTS, forwarding).await);
-    // containerd removes it as well, when it has the bundle to read it from.
-    let socket = flags.socket.trim_start_matches("unix://");
-    drop(std::fs::remove_file(socket));
     Ok(())
 }
 

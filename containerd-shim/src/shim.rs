@@ -2,42 +2,32 @@
 //!
 //! In: its requests. Out: its answers, and the events in between. Each method
 //! reads as what the call promises; a container's steps are in `container`,
-//! and which call comes when is `life`'s.
+//! which call comes when is `life`'s, what happens unasked is in `ends`.
+
+mod create;
+mod ends;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use containerd_shim_protos::api::{
-    ConnectResponse, CreateTaskRequest, DeleteResponse, ExecProcessRequest, ProcessInfo,
-    StateResponse, Status,
+    ConnectResponse, DeleteResponse, ExecProcessRequest, ProcessInfo, StateResponse, Status,
 };
 use containerd_shim_protos::events::task::{
-    TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskIO, TaskOOM, TaskPaused,
-    TaskResumed, TaskStart,
+    TaskDelete, TaskExecAdded, TaskExecStarted, TaskPaused, TaskResumed, TaskStart,
 };
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{EnumOrUnknown, Message, MessageField};
 use containerd_shim_protos::shim::oci::ProcessDetails;
 use containerd_shim_protos::topics;
-use packrank_core::spec::Spec;
-use packrank_shim::bundle::Bundle;
-use packrank_shim::planning::Refusal;
-use packrank_shim::runtime::{Overrides, RuntimeError};
 use tokio::sync::Notify;
 
-use crate::container::{Container, Parts, read_pid};
-use crate::engine::{Ends, Engine, arguments};
+use crate::container::Container;
 use crate::error::Error;
 use crate::events::{Events, timestamp};
-use crate::exits::{Ended, Exit, Exits};
-use crate::io::{Console, Stdio, Streams, Whose};
+use crate::exits::{Exit, Exits};
+use crate::io::Stdio;
 use crate::life::{Call, Phase};
-use crate::options::Options;
-use crate::process::Process;
-use crate::rank::Ranked;
-use crate::saved::Saved;
-use crate::{facts, rootfs};
 
 /// The engine's pid file in the bundle, under the stock shim's name.
 pub const PID_FILE: &str = "init.pid";
@@ -82,272 +72,6 @@ impl Shim {
             what: "container",
             id: id.to_owned(),
         })
-    }
-
-    /// Makes a container, ranked and shaped, that waits for its start. Out: its
-    /// first process's number. Of one that cannot be made, nothing is left.
-    ///
-    /// # Errors
-    /// When it is refused, or a step fails.
-    pub async fn create(self: &Arc<Self>, request: CreateTaskRequest) -> Result<u32, Error> {
-        if !request.checkpoint.is_empty() {
-            return Err(Error::Unimplemented("restoring a checkpoint"));
-        }
-        let id = request.id.clone();
-        match self.containers().entry(id.clone()) {
-            std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(None)),
-            std::collections::btree_map::Entry::Occupied(_) => {
-                return Err(Error::Exists {
-                    what: "container",
-                    id,
-                });
-            }
-        }
-        let made = self.make(request).await;
-        if made.is_err() {
-            self.containers().remove(&id);
-        }
-        made
-    }
-
-    async fn make(self: &Arc<Self>, request: CreateTaskRequest) -> Result<u32, Error> {
-        let bundle = Path::new(&request.bundle);
-        let rootfs = bundle.join("rootfs");
-        rootfs::mount(request.rootfs.clone(), rootfs.clone()).await?;
-        let made = self.make_mounted(&request, bundle).await;
-        if made.is_err()
-            && let Err(error) = rootfs::unmount_all(&rootfs)
-        {
-            log::warn!("{error}");
-        }
-        made
-    }
-
-    async fn make_mounted(
-        self: &Arc<Self>,
-        request: &CreateTaskRequest,
-        bundle: &Path,
-    ) -> Result<u32, Error> {
-        let options = Options::read(request.options.as_ref())?;
-        let document = Bundle::open(bundle, None)?.read()?;
-        let spec = Spec::parse(&document).map_err(|e| RuntimeError::from(Refusal::from(e)))?;
-        let overrides = Overrides::read(options.policy.as_deref()).map_err(RuntimeError::from)?;
-        let policy = overrides.engine.clone();
-        let engine = Engine::find(
-            &options,
-            policy.as_deref(),
-            &self.namespace,
-            bundle,
-            Some(&spec),
-        )?;
-        let shares_pids = facts::shares_pids(&document);
-        drop(document);
-        let claim = options.claim()?;
-        let program = engine.program.clone();
-        let ranked = Ranked::rewrite(
-            bundle.to_owned(),
-            claim,
-            options.policy.clone(),
-            overrides,
-            program,
-        )
-        .await?;
-        let saved = Saved {
-            engine: engine.clone(),
-            ranked: ranked.is_some(),
-        };
-        saved.write(bundle)?;
-        let watch = self.exits.watch();
-        let (init, ended) = self.run_create(request, &engine, &options).await?;
-        drop(watch);
-        let pid = init.now().pid;
-        let container = Arc::new(Container::new(Parts {
-            id: request.id.clone(),
-            init,
-            engine,
-            ranked,
-            owner: (options.io_uid, options.io_gid),
-            namespace: self.namespace.clone(),
-            shares_pids,
-        }));
-        if let Some(ranked) = &container.ranked
-            && let Err(error) = ranked.attach(&container.id, pid, bundle).await
-        {
-            self.unmake(&container).await;
-            return Err(error);
-        }
-        self.containers()
-            .insert(container.id.clone(), Some(container.clone()));
-        self.events.send(
-            topics::TASK_CREATE_EVENT_TOPIC,
-            &TaskCreate {
-                container_id: request.id.clone(),
-                bundle: request.bundle.clone(),
-                rootfs: request.rootfs.clone(),
-                io: MessageField::some(TaskIO {
-                    stdin: request.stdin.clone(),
-                    stdout: request.stdout.clone(),
-                    stderr: request.stderr.clone(),
-                    terminal: request.terminal,
-                    ..TaskIO::default()
-                }),
-                pid,
-                ..TaskCreate::default()
-            },
-        );
-        self.watch_memory(&container);
-        tokio::spawn(self.clone().first_ended(container, ended));
-        Ok(pid)
-    }
-
-    /// The engine's create: the first process, and its end.
-    async fn run_create(
-        &self,
-        request: &CreateTaskRequest,
-        engine: &Engine,
-        options: &Options,
-    ) -> Result<(Process, Ended), Error> {
-        let bundle = &engine.bundle;
-        let pid_file = bundle.join(PID_FILE);
-        let mut words = arguments([&"--bundle", bundle, &"--pid-file", &pid_file]);
-        words.extend(options.no_pivot_root.then(|| "--no-pivot".into()));
-        words.extend(options.no_new_keyring.then(|| "--no-new-keyring".into()));
-        let whose = Whose {
-            container: &request.id,
-            namespace: &self.namespace,
-            owner: (options.io_uid, options.io_gid),
-        };
-        let stdio = Stdio {
-            stdin: request.stdin.clone(),
-            stdout: request.stdout.clone(),
-            stderr: request.stderr.clone(),
-            terminal: request.terminal,
-        };
-        let streams = if stdio.terminal {
-            let console = Console::make(bundle)?;
-            words.extend(arguments([
-                &"--console-socket",
-                &console.path(),
-                &request.id,
-            ]));
-            engine
-                .run(&self.exits, "create", words, Ends::default())
-                .await?;
-            let connected = match console.receive().await {
-                Ok(terminal) => Streams::connect(terminal, &stdio, &whose, &self.exits).await,
-                Err(error) => Err(error),
-            };
-            self.or_remove(engine, &request.id, connected).await?
-        } else {
-            let (streams, ends) = Streams::open(&stdio, &whose, &self.exits).await?;
-            words.extend(arguments([&request.id]));
-            engine.run(&self.exits, "create", words, ends).await?;
-            streams
-        };
-        let pid = self
-            .or_remove(engine, &request.id, read_pid(&pid_file))
-            .await?;
-        Ok((Process::created(pid, stdio, streams), self.exits.of(pid)))
-    }
-
-    /// Has the engine remove what it has made, where what followed failed.
-    async fn or_remove<T>(
-        &self,
-        engine: &Engine,
-        id: &str,
-        result: Result<T, Error>,
-    ) -> Result<T, Error> {
-        if result.is_err() {
-            let words = arguments([&"--force", &id]);
-            let removed = engine
-                .run(&self.exits, "delete", words, Ends::default())
-                .await;
-            if let Err(error) = removed {
-                log::warn!("container {id:?}: {error}");
-            }
-        }
-        result
-    }
-
-    /// Removes a container that could not be put in force.
-    async fn unmake(&self, container: &Container) {
-        let words = arguments([&"--force", &container.id]);
-        let removed = container
-            .engine
-            .run(&self.exits, "delete", words, Ends::default())
-            .await;
-        if let Err(error) = removed {
-            log::warn!("container {:?}: {error}", container.id);
-        }
-        if let Some(ranked) = &container.ranked {
-            ranked.detach(&container.id).await;
-        }
-    }
-
-    fn watch_memory(&self, container: &Arc<Container>) {
-        let (events, id) = (self.events.clone(), container.id.clone());
-        match container.oom.watch(move || tell_of_kill(&events, &id)) {
-            Ok(watch) => {
-                let mut slot = container
-                    .oom_watch
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *slot = Some(watch);
-            }
-            Err(error) => log::warn!("container {:?}: no events of memory: {error}", container.id),
-        }
-    }
-
-    /// Waits for the first process's end and tells of it, last of all of the
-    /// container's.
-    async fn first_ended(self: Arc<Self>, container: Arc<Container>, ended: Ended) {
-        let exit = ended.await.unwrap_or(Exit::now(255));
-        container.end();
-        let _order = container.init.order.lock().await;
-        if container.shares_pids {
-            container.kill_all(&self.exits).await;
-        }
-        for process in container.added() {
-            // One that is being started is first told of as started.
-            drop(process.order.lock().await);
-            if process.now().phase == Phase::Running {
-                process.wait().await;
-            }
-        }
-        if container.oom.news() {
-            tell_of_kill(&self.events, &container.id);
-        }
-        self.tell_of_end(&container, &container.init, exit);
-    }
-
-    async fn exec_ended(
-        self: Arc<Self>,
-        container: Arc<Container>,
-        process: Arc<Process>,
-        ended: Ended,
-    ) {
-        let exit = ended.await.unwrap_or(Exit::now(255));
-        let _order = process.order.lock().await;
-        self.tell_of_end(&container, &process, exit);
-    }
-
-    fn tell_of_end(&self, container: &Container, process: &Process, exit: Exit) {
-        let id = match process.exec_id.is_empty() {
-            true => &container.id,
-            false => &process.exec_id,
-        };
-        self.events.send(
-            topics::TASK_EXIT_EVENT_TOPIC,
-            &TaskExit {
-                container_id: container.id.clone(),
-                id: id.clone(),
-                pid: process.now().pid,
-                exit_status: exit.status,
-                exited_at: timestamp(exit.at),
-                ..TaskExit::default()
-            },
-        );
-        process.ended(exit);
     }
 
     /// Starts a container's program, or a process that was added. Out: its
@@ -400,9 +124,12 @@ impl Shim {
         let process = container.process(exec_id)?;
         if exec_id.is_empty() {
             let _gate = container.gate.lock().await;
+            // Another Delete may have been first.
+            self.container(id)?;
             container.delete(&self.exits).await?;
             self.containers().remove(id);
         } else {
+            let _order = process.order.lock().await;
             container.delete_exec(&process).await?;
         }
         let now = process.now();
@@ -477,8 +204,11 @@ impl Shim {
         let container = self.container(id)?;
         let process = container.process(exec_id)?;
         let now = process.now();
+        // What was added to a frozen container is frozen with it.
+        let frozen = container.init.now().phase == Phase::Paused;
         let status = match now.phase {
             Phase::Added | Phase::Created => Status::CREATED,
+            Phase::Running if frozen => Status::PAUSED,
             Phase::Running => Status::RUNNING,
             Phase::Paused => Status::PAUSED,
             Phase::Stopped => Status::STOPPED,
@@ -632,14 +362,4 @@ impl Shim {
     pub async fn done(&self) {
         self.done.notified().await;
     }
-}
-
-fn tell_of_kill(events: &Events, id: &str) {
-    events.send(
-        topics::TASK_OOM_EVENT_TOPIC,
-        &TaskOOM {
-            container_id: id.to_owned(),
-            ..TaskOOM::default()
-        },
-    );
 }

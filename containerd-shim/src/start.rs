@@ -6,10 +6,8 @@
 
 use std::io::{IsTerminal, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use containerd_shim::bootstrap::{BootstrapParams, BootstrapResult};
@@ -24,6 +22,7 @@ use crate::error::Error;
 use crate::facts;
 use crate::options::Options;
 use crate::serve::{ADDRESS_FILE, TTRPC_ADDRESS};
+use crate::socket;
 
 /// What containerd said.
 struct Said {
@@ -53,12 +52,12 @@ pub fn start(flags: &Flags) -> Result<Vec<u8>, Error> {
         ..StartOpts::default()
     };
     let address = opts.socket_address(group.as_deref().unwrap_or(&flags.id));
-    if let Some(listener) = listen(Path::new(address.trim_start_matches("unix://")))? {
+    // First, so that whoever ends knows what to remove.
+    bundle.write_beside(ADDRESS_FILE, address.as_bytes())?;
+    if let Some(listener) = socket::listen(socket::path(&address))? {
         let options = Options::read(said.options.as_ref()).unwrap_or_default();
         go_on(flags, &address, listener, said.events, &options)?;
     }
-    // So that whoever ends knows what to remove.
-    bundle.write_beside(ADDRESS_FILE, address.as_bytes())?;
     if !said.bootstrap {
         return Ok(address.into_bytes());
     }
@@ -103,37 +102,6 @@ fn hear(flags: &Flags) -> Result<Said, Error> {
         options: Any::parse_from_bytes(&input).ok(),
         bootstrap: false,
     })
-}
-
-/// A socket at the path; `None` when somebody answers there.
-fn listen(path: &Path) -> Result<Option<UnixListener>, Error> {
-    if let Some(folder) = path.parent() {
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o711)
-            .create(folder);
-        made.map_err(Error::path("make", folder))?;
-    }
-    for _ in 0..2 {
-        match UnixListener::bind(path) {
-            Ok(listener) => {
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-                std::fs::set_permissions(path, mode).map_err(Error::path("protect", path))?;
-                return Ok(Some(listener));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                if UnixStream::connect(path).is_ok() {
-                    return Ok(None);
-                }
-                // Its shim was killed.
-                std::fs::remove_file(path).map_err(Error::path("remove", path))?;
-            }
-            Err(error) => return Err(Error::path("listen on", path)(error)),
-        }
-    }
-    Err(Error::path("listen on", path)(std::io::Error::from(
-        std::io::ErrorKind::AddrInUse,
-    )))
 }
 
 /// Starts the process that serves. The socket is its standard input: it is

@@ -72,7 +72,11 @@ impl Logger {
 
     /// Its container is gone: it has read the end of its pipes, or is told.
     pub fn end(mut self) {
-        tokio::spawn(async move {
+        // None where the shim itself ends: then it has its pipes' end.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
             for signal in [Signal::TERM, Signal::KILL] {
                 if tokio::time::timeout(PATIENCE, &mut self.ended)
                     .await

@@ -5,8 +5,10 @@
 //! a rank makes of a container, and nothing left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod calls;
+mod engines;
+mod leaks;
 mod pods;
 mod ranked;
 mod same;
-mod world;
 mod wrong;

@@ -17,7 +17,7 @@ use k8s_cri::v1::{
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::world::{IMAGE, World, pods};
+use packrank_tests::containerd::{IMAGE, World, pods};
 
 type Client = RuntimeServiceClient<Channel>;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::world::{IMAGE, PACKRANK, said, world};
+use packrank_tests::containerd::{IMAGE, PACKRANK, said, world};
 
 #[test]
 fn a_rank_is_in_force_before_the_program_and_gone_after_it() {

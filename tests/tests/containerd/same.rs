@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::world::{IMAGE, PACKRANK, STOCK, World, said, world};
+use packrank_tests::containerd::{IMAGE, PACKRANK, STOCK, World, said, world};
 
 /// One question after the other, and what came: compared as a whole.
 fn answers(world: &World, runtime: &str, tag: &str) -> Vec<(&'static str, String)> {

@@ -12,7 +12,7 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::ttrpc::context;
 use containerd_shim_protos::{Client, TaskClient};
 
-use crate::world::{PACKRANK, world};
+use packrank_tests::containerd::{PACKRANK, world};
 
 #[test]
 fn what_is_wrong_is_answered_and_harms_nothing() {
