@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connected;
+mod deadline;
 mod input;
 mod killed;
 mod life;
