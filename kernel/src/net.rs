@@ -29,6 +29,7 @@ mod news;
 mod nft;
 mod note;
 mod owner;
+mod queue;
 mod rate;
 mod record;
 mod redirect;

@@ -7,10 +7,10 @@
 use super::error::Error;
 use super::filter::Filtered;
 use super::frame::{Arrivals, Direction};
-use super::htb::Queue;
 use super::link::{self, Link};
 use super::note::Note;
 use super::owner::Owner;
+use super::queue::Queue;
 use super::rate::{Bucket, Rate};
 use super::redirect;
 use super::shaper::{self, Shaped};
@@ -147,7 +147,8 @@ impl End<'_> {
             return Ok(());
         };
         let mtu = self.links.iter().map(|link| link.mtu).max();
-        let bucket = Bucket::new(rate, mtu.unwrap_or(1500), setting)?;
+        let mtu = mtu.unwrap_or(1500);
+        let bucket = Bucket::new(rate, mtu, setting)?;
         let made = match link::make_ifb(route, self.owner) {
             _ if !self.means.ifb => None,
             Ok(made) => Some(made),
@@ -165,6 +166,8 @@ impl End<'_> {
             progress.notes.push(note);
             return Ok(());
         };
+        // Its own says nothing about what passes it.
+        let ifb = Link { mtu, ..ifb };
         progress.changed |= fresh;
         progress.made.push(Object::Ifb(ifb.name.clone()));
         if !self.shape(&ifb, bucket, setting, progress)? {

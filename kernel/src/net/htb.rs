@@ -11,7 +11,7 @@ use super::link::Link;
 use super::rate::Bucket;
 use super::socket::{Reply, Request};
 
-const RTM_NEWQDISC: u16 = 36;
+pub(crate) const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
 const RTM_GETQDISC: u16 = 38;
 const RTM_NEWTCLASS: u16 = 40;
@@ -27,9 +27,7 @@ const TCA_HTB_PARMS: u16 = 1;
 const TCA_HTB_INIT: u16 = 2;
 const TCA_HTB_RATE64: u16 = 6;
 const TCA_HTB_CEIL64: u16 = 7;
-const TCA_FQ_CODEL_TARGET: u16 = 1;
-const TCA_FQ_CODEL_INTERVAL: u16 = 3;
-const TC_LINKLAYER_ETHERNET: u8 = 1;
+pub(crate) const TC_LINKLAYER_ETHERNET: u8 = 1;
 /// `HTB_VER >> 16`.
 const HTB_VERSION: u32 = 3;
 
@@ -39,26 +37,10 @@ const QDISC: TcHandle = TcHandle {
     major: MAJOR,
     minor: 0,
 };
-const CLASS: TcHandle = TcHandle {
+pub(crate) const CLASS: TcHandle = TcHandle {
     major: MAJOR,
     minor: 1,
 };
-const LEAF: TcHandle = TcHandle {
-    major: MAJOR + 1,
-    minor: 0,
-};
-/// CoDel's own defaults (RFC 8289): 5 ms of standing queue over 100 ms.
-const TARGET_MICROSECONDS: u32 = 5_000;
-const INTERVAL_MICROSECONDS: u32 = 100_000;
-
-/// The queue under the class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Queue {
-    /// Every flow its own queue, each kept short: pings pass a full class.
-    Fair,
-    /// One short queue for all: where the kernel has no fq_codel.
-    Fifo,
-}
 
 /// Counters of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,11 +97,21 @@ fn passed(attributes: &[u8]) -> Option<Passed> {
     })
 }
 
-/// Handle and kind of a qdisc in an answer.
-pub(crate) fn read_qdisc(reply: &Reply) -> Option<(TcHandle, String)> {
-    let handle = TcHandle::from(u32_at(&reply.body, 8)?);
-    let kind = find(reply.body.get(TC_HEADER..)?, TCA_KIND)?;
-    Some((handle, text(kind)))
+/// A qdisc as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Qdisc {
+    pub handle: TcHandle,
+    pub kind: String,
+}
+
+impl Qdisc {
+    pub fn read(reply: &Reply) -> Option<Self> {
+        let kind = find(reply.body.get(TC_HEADER..)?, TCA_KIND)?;
+        Some(Self {
+            handle: TcHandle::from(u32_at(&reply.body, 8)?),
+            kind: text(kind),
+        })
+    }
 }
 
 /// Traffic control answers a single query only as an echo.
@@ -133,11 +125,7 @@ pub(crate) fn ask_root(link: &Link) -> Request {
     ask_qdisc(link, |header| header.parent = TcHandle::ROOT)
 }
 
-pub(crate) fn ask_queue(link: &Link) -> Request {
-    ask_qdisc(link, |header| header.handle = LEAF)
-}
-
-fn ask_qdisc(link: &Link, which: impl FnOnce(&mut TcHeader)) -> Request {
+pub(crate) fn ask_qdisc(link: &Link, which: impl FnOnce(&mut TcHeader)) -> Request {
     let mut ask = TcMessage::with_index(link.index.cast_signed());
     which(&mut ask.header);
     Request::new(RTM_GETQDISC, NLM_F_ECHO, &ask)
@@ -177,25 +165,7 @@ pub(crate) fn class(link: &Link, bucket: Bucket, flags: u16) -> Request {
     Request::new(RTM_NEWTCLASS, flags, &message)
 }
 
-pub(crate) fn queue(link: &Link, bucket: Bucket, queue: Queue, flags: u16) -> Request {
-    let (kind, options) = match queue {
-        Queue::Fair => {
-            // Below 4 Mbit/s one packet alone takes longer than CoDel's target.
-            let packet = bucket.microseconds(link.mtu.saturating_add(14));
-            let target = TARGET_MICROSECONDS.max(packet.saturating_add(packet / 2));
-            let interval = INTERVAL_MICROSECONDS.max(target.saturating_mul(2));
-            let options = Attributes::default()
-                .u32(TCA_FQ_CODEL_TARGET, target)
-                .u32(TCA_FQ_CODEL_INTERVAL, interval);
-            ("fq_codel", options.finish())
-        }
-        Queue::Fifo => ("bfifo", bucket.queue().to_ne_bytes().to_vec()),
-    };
-    let message = message(link, LEAF, CLASS, kind, options);
-    Request::new(RTM_NEWQDISC, flags, &message)
-}
-
-fn message(
+pub(crate) fn message(
     link: &Link,
     handle: TcHandle,
     parent: TcHandle,

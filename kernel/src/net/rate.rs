@@ -21,6 +21,9 @@ const LARGEST_SEGMENT: u64 = 65_536;
 /// the rate allows to send a whole segment in that time.
 const QUEUE_NANOSECONDS: u64 = 50_000_000;
 
+/// How long what is not split may keep others waiting.
+const PIECE_NANOSECONDS: u64 = 5_000_000;
+
 /// A limit on one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -84,6 +87,15 @@ impl Bucket {
         u32::try_from(bytes.max(LARGEST_SEGMENT + LARGEST_SEGMENT / 4)).unwrap_or(u32::MAX)
     }
 
+    /// The longest piece in bytes that is not split into packets: what passes
+    /// in 5 ms, and always one frame with whatever tags it carries, since what
+    /// is longer and cannot be split would be dropped.
+    pub fn piece(self, mtu: u32) -> u32 {
+        let bytes = scaled(self.bytes_per_second, PIECE_NANOSECONDS, SECOND_NANOSECONDS);
+        let below_two = 2 * (u64::from(mtu) + ETHERNET) - 1;
+        u32::try_from(bytes.max(below_two)).unwrap_or(u32::MAX)
+    }
+
     /// How long a frame of this many bytes takes at the rate, in microseconds.
     pub fn microseconds(self, bytes: u32) -> u32 {
         let time = scaled(u64::from(bytes), 1_000_000, self.bytes_per_second);
@@ -144,6 +156,18 @@ mod tests {
     fn a_full_packet_stream_carries_the_rate() {
         let bucket = Bucket::new(rate(12_000_000, 0), 1500, "network.egress").unwrap();
         assert_eq!(bucket.bytes_per_second, 1000 * 1514);
+    }
+
+    #[test]
+    fn a_piece_takes_five_milliseconds_and_holds_a_frame() {
+        let piece = |megabits: u64, mtu| {
+            let bucket = Bucket::new(rate(megabits * 1_000_000, 0), mtu, "network.egress");
+            bucket.unwrap().piece(mtu)
+        };
+        assert_eq!(piece(1, 1500), 2 * 1514 - 1);
+        assert_eq!(piece(100, 1500), 63_083);
+        assert_eq!(piece(1, 9000), 2 * 9014 - 1);
+        assert_eq!(piece(40_000_000, 1500), u32::MAX);
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! class keeps its tokens. The class is changed in place and never deleted
 //! while it is wanted, so no packet passes unshaped.
 
-use netlink_packet_core::NLM_F_CREATE;
-use netlink_packet_route::tc::TcHandle;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 
 use super::error::Error;
-use super::htb::{self, Class, MAJOR, Queue};
+use super::htb::{self, Class, MAJOR, Qdisc};
 use super::link::Link;
+use super::queue::{self, Below, Queue};
 use super::rate::Bucket;
 use super::socket::{Request, Socket};
 
@@ -38,49 +38,64 @@ pub(crate) fn apply(
         return create(socket, link, bucket, fair);
     };
     let same = present.bucket == bucket;
+    let found = qdisc(socket, link, &queue::ask(link))?;
+    let shaped = match found.as_ref().and_then(Queue::of) {
+        Some(queue) if same => Shaped::Unchanged(queue),
+        Some(queue) => {
+            change_queue(socket, link, bucket, queue)?;
+            Shaped::Changed(queue)
+        }
+        // Somebody took it away.
+        None => Shaped::Created(add_queue(socket, link, bucket, fair)?),
+    };
+    // Last, since it is what the next call goes by.
     if !same {
         let class = htb::class(link, bucket, 0);
         send(socket, link, "set the rate of", &class)?;
     }
-    match queue(socket, link)? {
-        Some(queue) if same => Ok(Shaped::Unchanged(queue)),
-        Some(queue) => {
-            let change = htb::queue(link, bucket, queue, 0);
-            send(socket, link, "set the queue of", &change)?;
-            Ok(Shaped::Changed(queue))
+    Ok(shaped)
+}
+
+/// Fits the queue that is there to another bucket.
+fn change_queue(socket: &Socket, link: &Link, bucket: Bucket, queue: Queue) -> Result<(), Error> {
+    // Asked for by its handle, a qdisc comes without its parent.
+    let below = match qdisc(socket, link, &queue::ask_splitter(link))? {
+        Some(_) => {
+            let change = queue::splitter(link, bucket, 0);
+            send(socket, link, "set the splitter of", &change)?;
+            Below::Splitter
         }
-        // Somebody took it away.
-        None => Ok(Shaped::Created(add_queue(socket, link, bucket, fair)?)),
-    }
+        None => Below::Class,
+    };
+    let change = queue::queue(link, below, bucket, queue, 0);
+    send(socket, link, "set the queue of", &change)
 }
 
 fn create(socket: &Socket, link: &Link, bucket: Bucket, fair: bool) -> Result<Shaped, Error> {
-    let mut requests = Vec::with_capacity(3);
+    let mut requests = Vec::with_capacity(2);
     match root(socket, link)? {
-        Some((handle, _)) if handle.major == MAJOR => {}
-        Some((handle, kind)) if handle.major != 0 => return Ok(Shaped::Foreign(kind)),
+        Some(root) if root.handle.major == MAJOR => {}
+        Some(root) if root.handle.major != 0 => return Ok(Shaped::Foreign(root.kind)),
         _ => requests.push(htb::root(link)),
     }
-    let queue = if fair { Queue::Fair } else { Queue::Fifo };
     requests.push(htb::class(link, bucket, NLM_F_CREATE));
-    requests.push(htb::queue(link, bucket, queue, NLM_F_CREATE));
-    match socket.batch(&requests) {
-        Ok(_) => Ok(Shaped::Created(queue)),
-        Err(refusal) => {
-            let only_queue = refusal.index + 1 == requests.len();
-            match refusal.during("shape", &link.name) {
-                error if only_queue && fair && error.is_lacking() => {
-                    Ok(Shaped::Created(add_queue(socket, link, bucket, false)?))
-                }
-                error => Err(error),
-            }
-        }
+    if let Err(refusal) = socket.batch(&requests) {
+        return Err(refusal.during("shape", &link.name));
     }
+    Ok(Shaped::Created(add_queue(socket, link, bucket, fair)?))
 }
 
+/// Puts the best queue there is under the class, in the place of any other.
 fn add_queue(socket: &Socket, link: &Link, bucket: Bucket, fair: bool) -> Result<Queue, Error> {
+    let flags = NLM_F_CREATE | NLM_F_REPLACE;
+    let splitter = queue::splitter(link, bucket, flags);
+    let below = match send(socket, link, "put a splitter on", &splitter) {
+        Ok(()) => Below::Splitter,
+        Err(error) if error.is_lacking() => Below::Class,
+        Err(error) => return Err(error),
+    };
     let put = |queue| {
-        let request = htb::queue(link, bucket, queue, NLM_F_CREATE);
+        let request = queue::queue(link, below, bucket, queue, flags);
         send(socket, link, "put a queue on", &request).map(|()| queue)
     };
     if fair {
@@ -95,7 +110,7 @@ fn add_queue(socket: &Socket, link: &Link, bucket: Bucket, fair: bool) -> Result
 /// Takes our qdisc off the interface; whether there was one.
 pub(crate) fn remove(socket: &Socket, link: &Link) -> Result<bool, Error> {
     match root(socket, link)? {
-        Some((handle, _)) if handle.major == MAJOR => {}
+        Some(root) if root.handle.major == MAJOR => {}
         _ => return Ok(false),
     }
     match send(socket, link, "take htb off", &htb::delete_root(link)) {
@@ -117,24 +132,14 @@ pub(crate) fn read(socket: &Socket, link: &Link) -> Result<Option<Class>, Error>
     }
 }
 
-/// The queue under our class, if it is there.
-fn queue(socket: &Socket, link: &Link) -> Result<Option<Queue>, Error> {
-    let found = qdisc(socket, link, &htb::ask_queue(link))?;
-    Ok(found.and_then(|(_, kind)| match kind.as_str() {
-        "fq_codel" => Some(Queue::Fair),
-        "bfifo" => Some(Queue::Fifo),
-        _ => None,
-    }))
-}
-
-/// Handle and kind of the root qdisc; the kernel's own have handle 0.
-fn root(socket: &Socket, link: &Link) -> Result<Option<(TcHandle, String)>, Error> {
+/// The root qdisc; the kernel's own have handle 0.
+fn root(socket: &Socket, link: &Link) -> Result<Option<Qdisc>, Error> {
     qdisc(socket, link, &htb::ask_root(link))
 }
 
-fn qdisc(socket: &Socket, link: &Link, ask: &Request) -> Result<Option<(TcHandle, String)>, Error> {
+fn qdisc(socket: &Socket, link: &Link, ask: &Request) -> Result<Option<Qdisc>, Error> {
     match socket.call(ask) {
-        Ok(replies) => Ok(replies.first().and_then(htb::read_qdisc)),
+        Ok(replies) => Ok(replies.first().and_then(Qdisc::read)),
         Err(refusal) => match refusal.source.raw_os_error() {
             Some(libc::ENOENT | libc::EINVAL) => Ok(None),
             _ => Err(refusal.during("read the qdisc of", &link.name)),
