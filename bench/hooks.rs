@@ -1,20 +1,16 @@
 //! The hooks of a container, one by one.
 //!
-//! In: a container that a real runc created, with one veth, in a network of
-//! the benchmark's own. Out: each hook's time, and what shaping adds to a start.
+//! In: containers that a real runc created, with one veth, on a host of the
+//! benchmark's own. Out: each hook's time, and what shaping adds to a start.
 
-use std::fs::{self, File};
-use std::io::{Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread;
+use std::path::Path;
 
-use nix::sched::{CloneFlags, unshare};
-use packrank_tests::bundle::Bundle;
 use packrank_tests::skipped::skipped;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::place::{Place, quiet};
+use crate::container::{Container, Wish};
+use crate::host;
+use crate::place::Place;
 use crate::race::{Contestant, net, run};
 use crate::table;
 
@@ -24,135 +20,86 @@ const HOOK: f64 = 0.35;
 const ADDED: f64 = 2.0;
 
 pub fn of_a_container(place: &Place, rounds: usize) {
-    let runc = place.installed("runc");
-    let (true, Some(runc)) = (nix::unistd::geteuid().is_root(), runc) else {
-        return skipped("bench of hooks", "needs root and runc");
-    };
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            in_a_network_of_its_own(place, &runc, rounds);
-        });
+    host::own(place, "bench of hooks", |runc| {
+        one_by_one(place, runc, rounds)
     });
 }
 
-fn in_a_network_of_its_own(place: &Place, runc: &Path, rounds: usize) {
-    let ranked = Container::create(place, runc, "hooked", Some("low"));
-    let unranked = Container::create(place, runc, "unhooked", None);
-    let (Some(ranked), Some(unranked)) = (ranked, unranked) else {
+fn one_by_one(place: &Place, runc: &Path, rounds: usize) {
+    let create = |name, annotations: Value, network| {
+        let wish = Wish {
+            name,
+            annotations,
+            network,
+        };
+        Container::create(place, runc, &wish)
+    };
+    let low = || json!({ "packrank.io/priority": "low" });
+    let made = (
+        create("hooked", low(), true),
+        create("hostnet", low(), false),
+        create("unhooked", json!({}), true),
+        create("other", low(), true),
+    );
+    let (Some(ranked), Some(alone), Some(unranked), Some(neighbour)) = made else {
         return skipped("bench of hooks", "runc creates no container here");
     };
-    let hook = |container: &Container, phase: &str| {
-        let mut command = quiet(&place.hook);
-        command.arg("--run").arg(place.path("run")).arg(phase);
-        command.stdin(container.state.try_clone().unwrap());
-        command
-    };
-    let call = |phase: &'static str| {
-        let (mut command, container) = (hook(&ranked, phase), &ranked);
-        move || {
-            container.rewind();
-            assert!(command.status().unwrap().success(), "{phase}");
-            container.rewind();
-        }
-    };
-    let contestant = |name, phase: &str| {
-        let mut contestant = Contestant::new(name, hook(&ranked, phase));
-        contestant.before = Box::new(|| ranked.rewind());
+    // The first container on a node also switches the kernel's hooks on, and
+    // the last one off.
+    neighbour.call("createRuntime");
+    let contestant = |name, container: &Container, phase: &str| {
+        let (command, state) = container.hook(phase);
+        let mut contestant = Contestant::new(name, command);
+        contestant.before = Box::new(move || state.rewind());
         contestant
     };
-    let mut none = Contestant::new("unranked", hook(&unranked, "createRuntime"));
-    none.before = Box::new(|| unranked.rewind());
-    let mut first = contestant("first", "createRuntime");
-    first.after = Box::new(call("poststop"));
-    let mut again = contestant("again", "createRuntime");
-    again.before = Box::new(call("createRuntime"));
-    again.after = Box::new(call("poststop"));
-    let mut last = contestant("poststop", "poststop");
-    last.before = Box::new(call("createRuntime"));
+    let call = |container, phase| move || Container::call(container, phase);
+    let none = contestant("unranked", &unranked, "createRuntime");
+    let mut record = contestant("record", &alone, "createRuntime");
+    record.after = Box::new(call(&alone, "poststop"));
+    let mut first = contestant("first", &ranked, "createRuntime");
+    first.after = Box::new(call(&ranked, "poststop"));
+    let shaped = |name, phase| {
+        let (command, state) = ranked.hook(phase);
+        let mut contestant = Contestant::new(name, command);
+        let ranked = &ranked;
+        contestant.before = Box::new(move || {
+            ranked.call("createRuntime");
+            state.rewind();
+        });
+        contestant
+    };
+    let mut again = shaped("again", "createRuntime");
+    again.after = Box::new(call(&ranked, "poststop"));
+    let mut started = shaped("poststart", "poststart");
+    started.after = Box::new(call(&ranked, "poststop"));
     let mut contestants = [
-        contestant("unknown", "unheard-of"),
+        contestant("unknown", &ranked, "unheard-of"),
         none,
+        record,
         first,
         again,
-        contestant("poststart", "poststart"),
-        last,
+        started,
+        shaped("poststop", "poststop"),
     ];
     let times = run(&mut contestants, rounds);
-    let [unknown, none, first, again, poststart, last] = &times[..] else {
+    drop(contestants);
+    neighbour.call("poststop");
+    let [unknown, none, record, first, again, poststart, last] = &times[..] else {
         return;
     };
-    table::section("Hooks of a container with one veth, each a whole process");
+    table::section("Hooks of a container with one veth, each a whole process, beside another one");
     table::row_by_cpu("a phase that is unknown", unknown, HOOK);
     table::row_by_cpu("createRuntime, unranked", none, HOOK);
-    table::row_by_cpu("createRuntime, ranked: record, shape, guard", first, HOOK);
+    table::row_by_cpu("createRuntime, ranked, on the host's network", record, HOOK);
+    table::row_by_cpu(
+        "createRuntime, ranked: record, shape, guard",
+        first,
+        HOOK + ADDED,
+    );
     table::row_by_cpu("createRuntime once more: nothing to change", again, HOOK);
     table::row_by_cpu("poststart", poststart, HOOK);
     table::row_by_cpu("poststop, with everything to remove", last, HOOK);
-    table::row(
-        "added to a start by ranking",
-        &net(first, none),
-        Some(ADDED),
-    );
-}
-
-/// A created container; gone with it.
-struct Container {
-    runc: Command,
-    state: File,
-}
-
-impl Container {
-    fn create(place: &Place, runc: &Path, name: &str, class: Option<&str>) -> Option<Container> {
-        let bundle = Bundle::busybox(&place.path(name), &["sleep", "60"], |spec| {
-            if let Some(class) = class {
-                spec["annotations"] = json!({ "packrank.io/priority": class });
-            }
-        })?;
-        let id = format!("packrank-bench-{}-{name}", std::process::id());
-        let mut rewrite = quiet(&place.runtime);
-        rewrite.arg("--engine").arg(&place.noop);
-        rewrite.args(["create", "--bundle"]).arg(&bundle.path);
-        assert!(rewrite.arg(&id).status().unwrap().success());
-        let root = place.path("root-hooks");
-        let pid = place.path(&format!("{name}.pid"));
-        let mut create = quiet(runc);
-        create.arg("--root").arg(&root).arg("create");
-        create.arg("--pid-file").arg(&pid);
-        create.arg("--bundle").arg(&bundle.path).arg(&id);
-        let mut delete = quiet(runc);
-        delete
-            .arg("--root")
-            .arg(&root)
-            .args(["delete", "--force", &id]);
-        if !create.status().ok()?.success() {
-            return None;
-        }
-        let pid: u32 = fs::read_to_string(pid).ok()?.trim().parse().ok()?;
-        let netns = format!("/proc/{pid}/ns/net");
-        let mut link = quiet(&place.installed("ip")?);
-        let peer = ["type", "veth", "peer", "name", "eth0", "netns", &netns];
-        link.args(["link", "add", &format!("v{name}"), "up"])
-            .args(peer);
-        assert!(link.status().unwrap().success());
-        let state = json!({ "ociVersion": "1.0.2", "id": id, "pid": pid, "bundle": bundle.path });
-        let file: PathBuf = place.path(&format!("{name}.state"));
-        fs::write(&file, state.to_string()).unwrap();
-        Some(Container {
-            runc: delete,
-            state: File::open(file).unwrap(),
-        })
-    }
-
-    /// Every hook reads from the same open file.
-    fn rewind(&self) {
-        (&self.state).seek(SeekFrom::Start(0)).unwrap();
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // Nothing is left to be done about one that does not go.
-        let _ = self.runc.status();
-    }
+    let added = net(first, record);
+    table::row_by_cpu("added to a start by shaping and guard", &added, ADDED);
 }

@@ -6,14 +6,18 @@
 //! machine's mood touches all of them alike.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss)]
 
+mod container;
 mod create;
 mod engines;
 mod hooks;
+mod host;
 mod linear;
+mod parallel;
 mod place;
 mod race;
 mod resident;
 mod table;
+mod throughput;
 
 use std::path::PathBuf;
 
@@ -29,15 +33,25 @@ fn main() {
         .unwrap_or(500)
         .max(10);
     let (Some(bin), Some(noop)) = (bin, noop) else {
-        eprintln!("usage: bench FOLDER-OF-PROGRAMS NO-OP-ENGINE [ROUNDS]");
+        eprintln!("usage: bench FOLDER-OF-PROGRAMS NO-OP-ENGINE [ROUNDS [SECTION…]]");
         std::process::exit(2);
     };
     let place = Place::new(&bin, &noop);
     table::head(rounds);
-    create::in_front_of_nothing(&place, rounds);
-    linear::from_3_kb_to_3_mb(&place, rounds / 5);
-    engines::added_to_create(&place, rounds / 5);
-    engines::run_of_true(&place, rounds / 10);
-    hooks::of_a_container(&place, rounds / 5);
-    resident::while_a_container_runs(&place);
+    let wanted: Vec<String> = args.collect();
+    let sections: [(&str, &dyn Fn()); 8] = [
+        ("create", &|| create::in_front_of_nothing(&place, rounds)),
+        ("linear", &|| linear::from_3_kb_to_3_mb(&place, rounds / 5)),
+        ("engines", &|| engines::added_to_create(&place, rounds / 5)),
+        ("run", &|| engines::run_of_true(&place, rounds / 10)),
+        ("hooks", &|| hooks::of_a_container(&place, rounds / 5)),
+        ("parallel", &|| parallel::starts(&place)),
+        ("throughput", &|| throughput::below_the_limit(&place)),
+        ("resident", &|| resident::while_a_container_runs(&place)),
+    ];
+    for (name, section) in sections {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            section();
+        }
+    }
 }

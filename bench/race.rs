@@ -39,7 +39,7 @@ pub struct Times {
 }
 
 /// CPU time of all children that were waited for, in milliseconds.
-fn children() -> f64 {
+pub fn children() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     micros as f64 / 1e3
