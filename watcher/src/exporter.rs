@@ -5,8 +5,8 @@
 //! manner of inetd: the unix socket is its standard input, the loopback's its
 //! standard output. It ends after a while without clients, or with the
 //! watcher, and is started again by the next client. It encodes and answers in
-//! a process of its own, so that whoever scrapes, floods or hangs takes
-//! nothing from the loop that saves the node.
+//! a process and a cgroup of its own, so that whoever scrapes, floods or hangs
+//! takes nothing from the loop that saves the node, nor of its guarantee.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -19,9 +19,22 @@ use std::process::{Child, Command, Stdio};
 
 use crate::Roots;
 
+/// Where whoever serves them lives.
+#[derive(Debug, Default)]
+pub enum Apart {
+    /// Where the watcher does.
+    #[default]
+    Beside,
+    /// In a scope, which systemd makes.
+    Scope,
+    /// In cgroups that are made for it.
+    Cgroups(Vec<PathBuf>),
+}
+
 /// The sockets, and who serves them now.
 #[derive(Debug)]
 pub struct Exporter {
+    apart: Apart,
     program: PathBuf,
     unix: Option<OwnedFd>,
     tcp: Option<OwnedFd>,
@@ -32,10 +45,15 @@ impl Exporter {
     /// Listens at the roots' metrics socket, mode 0600, and on the loopback at
     /// `address`. What cannot be had is a note; the watcher works without.
     #[must_use]
-    pub fn listen(roots: &Roots, address: Option<SocketAddr>) -> (Exporter, Vec<String>) {
+    pub fn listen(
+        roots: &Roots,
+        address: Option<SocketAddr>,
+        apart: Apart,
+    ) -> (Exporter, Vec<String>) {
         let own = std::env::current_exe().unwrap_or_default();
         let program = own.parent().unwrap_or(Path::new("/")).join("packrank");
         let mut exporter = Exporter {
+            apart,
             program,
             unix: None,
             tcp: None,
@@ -79,7 +97,16 @@ impl Exporter {
             Some(fd) => fd.try_clone().map(Stdio::from),
             None => Ok(Stdio::null()),
         };
-        let mut command = Command::new(&self.program);
+        // A scope's program takes the place of who asked for the scope.
+        let scope = matches!(self.apart, Apart::Scope) && Path::new(SYSTEMD_RUN).exists();
+        let mut command = match scope {
+            true => Command::new(SYSTEMD_RUN),
+            false => Command::new(&self.program),
+        };
+        if scope {
+            command.args(["--quiet", "--scope", "--collect", "--"]);
+            command.arg(&self.program);
+        }
         command.args(["metrics", "--inherited"]);
         for (flag, folder) in [
             ("--run", &roots.run),
@@ -89,7 +116,15 @@ impl Exporter {
             command.arg(flag).arg(folder);
         }
         command.stdin(hand(&self.unix)?).stdout(hand(&self.tcp)?);
-        self.child = Some(command.stderr(Stdio::null()).current_dir("/").spawn()?);
+        let child = command.stderr(Stdio::null()).current_dir("/").spawn()?;
+        if let Apart::Cgroups(folders) = &self.apart {
+            for folder in folders {
+                // Best effort: it serves as well beside the watcher.
+                let _ = fs::create_dir(folder);
+                let _ = fs::write(folder.join("cgroup.procs"), child.id().to_string());
+            }
+        }
+        self.child = Some(child);
         Ok(())
     }
 
@@ -102,10 +137,16 @@ impl Exporter {
         };
         if ended {
             self.child = None;
+            if let Apart::Cgroups(folders) = &self.apart {
+                let _ = folders.iter().try_for_each(fs::remove_dir);
+            }
         }
         ended
     }
 }
+
+/// Where every systemd has it.
+const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 
 fn unix(path: &Path) -> io::Result<OwnedFd> {
     match fs::remove_file(path) {

@@ -18,6 +18,7 @@ use packrank_core::record::UNIFIED;
 use packrank_kernel::cgroup::Mounts;
 
 use crate::Roots;
+use crate::exporter::Apart;
 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +134,20 @@ const OWN: [&str; 3] = [UNIFIED, "memory", "cpu"];
 pub fn has_unit(proc: &Path) -> bool {
     let own = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
     own.contains("/packrank-watcher.service")
+}
+
+/// Where a companion of it lives that is not to live on its guarantee.
+#[must_use]
+pub fn apart(roots: &Roots, mounts: &Mounts) -> Apart {
+    if has_unit(&roots.proc) {
+        return Apart::Scope;
+    }
+    let roots = OWN.into_iter().filter_map(|name| mounts.root(name));
+    Apart::Cgroups(
+        roots
+            .map(|root| root.path().join("packrank-metrics"))
+            .collect(),
+    )
 }
 
 /// Where it has no unit it makes a cgroup beside the packs'.

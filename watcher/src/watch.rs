@@ -17,7 +17,7 @@ use packrank_core::record::{Packs, RecordError};
 use packrank_kernel::cgroup::CgroupError;
 
 use crate::decide::Level;
-use crate::exporter::Exporter;
+use crate::exporter::{Apart, Exporter};
 use crate::links::Links;
 use crate::server::Server;
 use crate::{Config, Roots, protocol, stand};
@@ -79,7 +79,11 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
     watcher.notes.extend(poll.notes());
     let mut server = Server::listen(&roots.socket()).map_err(io("socket"))?;
     poll.add_listener(server.listener()).map_err(io("socket"))?;
-    let (mut exporter, problems) = Exporter::listen(&roots, config.metrics);
+    let apart = match manner.guest {
+        true => Apart::Beside,
+        false => stand::apart(&roots, &watcher.mounts),
+    };
+    let (mut exporter, problems) = Exporter::listen(&roots, config.metrics, apart);
     watcher.notes.extend(problems);
     watch_exporter(&exporter, &poll);
     let mut links = match Links::listen() {

@@ -1,6 +1,7 @@
 # The first ranked container has systemd start one watcher, in a cgroup of its own whose guarantee
 # holds; killed, it is back and finds every pack; a critical container's guarantee reaches docker's
-# parent slice, through a daemon-reload, and is taken back with the container.
+# parent slice, through a daemon-reload, and is taken back with the container. Metrics are served
+# from another cgroup than its own.
 # needs: packrank packrank-runtime packrank-hook packrank-watcher
 # timeout: 240
 
@@ -36,6 +37,14 @@ expect "$own/cgroup.procs" "$pid"
 expect "$own/memory.min" 16777216
 expect "/proc/$pid/oom_score_adj" -999
 expect_is 'watchers' "$(pgrep -xc packrank-watche)" 1
+
+# Whoever serves metrics lives neither in the watcher's cgroup nor on its guarantee.
+scrape() {
+  printf 'GET /metrics HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n' \
+    | timeout 20 nc -U -q 15 /run/packrank/metrics.sock | grep -m 1 '^pack_memory_usage_bytes{'
+}
+wait_for 60 scrape || { journalctl -u $unit -n 20 --no-pager; fail 'no metrics'; }
+expect "$own/cgroup.procs" "$pid"
 
 start critical critical
 wait_for 30 knows 2 || fail "it does not know both: $(packrank status)"
