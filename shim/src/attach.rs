@@ -9,6 +9,7 @@ mod cgroup;
 mod detach;
 mod effects;
 mod identity;
+mod namespaces;
 mod network;
 mod register;
 pub mod running;
@@ -166,7 +167,7 @@ pub fn attach(
             return Err(AttachError::TooLate { id });
         }
     }
-    let pack = network::Owner::of(state, &process, &planned);
+    let pack = namespaces::Owner::of(state, &process, &planned);
     let netns = match spec.network {
         Network::Own if enforce => Some(process.network_namespace()?),
         _ => None,

@@ -320,7 +320,7 @@ manager_up() {
   packrank gc >/dev/null
   at_exit _away_all
   # Emulated, the kernel takes seconds to load what the first container wants.
-  modprobe -aq ifb sch_htb sch_fq_codel nf_tables nf_conntrack nft_ct nft_limit nft_connlimit nft_reject_inet nft_fwd_netdev || true
+  modprobe -aq ifb sch_htb sch_tbf sch_fq_codel nf_tables nf_conntrack nft_ct nft_limit nft_connlimit nft_reject_inet nft_fwd_netdev || true
   case $1 in
     docker)
       mkdir -p /etc/docker

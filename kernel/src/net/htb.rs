@@ -27,7 +27,7 @@ const TCA_HTB_PARMS: u16 = 1;
 const TCA_HTB_INIT: u16 = 2;
 const TCA_HTB_RATE64: u16 = 6;
 const TCA_HTB_CEIL64: u16 = 7;
-pub(crate) const TC_LINKLAYER_ETHERNET: u8 = 1;
+const TC_LINKLAYER_ETHERNET: u8 = 1;
 /// `HTB_VER >> 16`.
 const HTB_VERSION: u32 = 3;
 
@@ -145,10 +145,7 @@ pub(crate) fn root(link: &Link) -> Request {
 }
 
 pub(crate) fn class(link: &Link, bucket: Bucket, flags: u16) -> Request {
-    // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate.
-    let mut specification = vec![0, TC_LINKLAYER_ETHERNET, 0, 0, 0, 0, 0, 0];
-    let rate = u32::try_from(bucket.bytes_per_second).unwrap_or(u32::MAX);
-    specification.extend(rate.to_ne_bytes());
+    let specification = rate(bucket.bytes_per_second);
     // One class alone never shares by quantum; named only because the kernel
     // warns about the one it would derive from a high rate.
     let quantum = link.mtu.saturating_add(14).min(60_000);
@@ -163,6 +160,15 @@ pub(crate) fn class(link: &Link, bucket: Bucket, flags: u16) -> Request {
     }
     let message = message(link, CLASS, QDISC, "htb", options.finish());
     Request::new(RTM_NEWTCLASS, flags, &message)
+}
+
+/// `struct tc_ratespec`: cell_log, linklayer, overhead, cell_align, mpu, and
+/// the rate in bytes per second, as much of it as fits.
+pub(crate) fn rate(bytes_per_second: u64) -> Vec<u8> {
+    let mut specification = vec![0, TC_LINKLAYER_ETHERNET, 0, 0, 0, 0, 0, 0];
+    let rate = u32::try_from(bytes_per_second).unwrap_or(u32::MAX);
+    specification.extend(rate.to_ne_bytes());
+    specification
 }
 
 pub(crate) fn message(

@@ -9,7 +9,7 @@
 use netlink_packet_route::tc::TcHandle;
 
 use super::attribute::Attributes;
-use super::htb::{self, CLASS, MAJOR, Qdisc, RTM_NEWQDISC, TC_LINKLAYER_ETHERNET, message};
+use super::htb::{self, CLASS, MAJOR, Qdisc, RTM_NEWQDISC, message};
 use super::link::Link;
 use super::rate::Bucket;
 use super::socket::Request;
@@ -87,9 +87,7 @@ pub(crate) fn ask_splitter(link: &Link) -> Request {
 }
 
 pub(crate) fn splitter(link: &Link, bucket: Bucket, flags: u16) -> Request {
-    // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate.
-    let mut parameters = vec![0, TC_LINKLAYER_ETHERNET, 0, 0, 0, 0, 0, 0];
-    parameters.extend(u32::MAX.to_ne_bytes());
+    let mut parameters = htb::rate(ENDLESS);
     // struct tc_tbf_qopt: rate, peakrate, limit, buffer, mtu. The limit is that
     // of a plain queue below; the buffer's place is taken by TCA_TBF_BURST.
     parameters.extend([0; 12]);

@@ -11,7 +11,7 @@ use packrank_kernel::net::Ours;
 use packrank_kernel::{disk, net};
 
 use super::effects::projects;
-use super::network::{Entry, Namespaces, Owner};
+use super::namespaces::{Entry, Namespaces, Owner};
 use super::{chain, identity, register};
 
 /// What was found and removed, and what was not.

@@ -17,7 +17,8 @@ use packrank_core::record::{
 
 use super::State;
 use super::identity::Process;
-use super::network::{self, Owner, Shaped};
+use super::namespaces::{self, Owner};
+use super::network::Shaped;
 use crate::planning::Planned;
 
 /// The member of a record's network that says: look again at start.
@@ -56,7 +57,7 @@ pub fn record(
         figures
     };
     let mut shared = serde_json::Map::new();
-    if let Some(name) = netns.and_then(|file| network::name(file).ok()) {
+    if let Some(name) = netns.and_then(|file| namespaces::name(file).ok()) {
         shared.insert(NAMESPACE.to_owned(), name.into());
         shared.insert(OWNER.to_owned(), owner.id.as_str().into());
         shared.insert(NET_ADMIN.to_owned(), net_admin.into());

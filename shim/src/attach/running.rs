@@ -16,7 +16,7 @@ use packrank_kernel::disk::{self, Usage};
 use packrank_kernel::net::{self, Status};
 
 use super::effects::projects;
-use super::network::Namespaces;
+use super::namespaces::Namespaces;
 use super::{AttachError, identity, register};
 
 /// Whether the record's process still runs.
