@@ -16,6 +16,7 @@ mod parallel;
 mod place;
 mod race;
 mod resident;
+mod shim;
 mod table;
 mod throughput;
 
@@ -39,7 +40,7 @@ fn main() {
     let place = Place::new(&bin, &noop);
     table::head(rounds);
     let wanted: Vec<String> = args.collect();
-    let sections: [(&str, &dyn Fn()); 8] = [
+    let sections: [(&str, &dyn Fn()); 9] = [
         ("create", &|| create::in_front_of_nothing(&place, rounds)),
         ("linear", &|| linear::from_3_kb_to_3_mb(&place, rounds / 5)),
         ("engines", &|| engines::added_to_create(&place, rounds / 5)),
@@ -48,6 +49,7 @@ fn main() {
         ("parallel", &|| parallel::starts(&place)),
         ("throughput", &|| throughput::below_the_limit(&place)),
         ("resident", &|| resident::while_a_container_runs(&place)),
+        ("shim", &|| shim::under_containerd((rounds / 10).max(3))),
     ];
     for (name, section) in sections {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn file(pid: i32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
@@ -47,6 +48,19 @@ pub fn waits(pid: i32) -> u64 {
     tasks
         .map(|task: i32| field(task, "status", "voluntary_ctxt_switches"))
         .sum()
+}
+
+/// Processor time of its own, without its children's.
+pub fn processor_time(pid: i32) -> Duration {
+    /// What /proc counts in (`USER_HZ`).
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(file(pid, "stat")).unwrap();
+    // Fields 14 and 15, counted behind the name, which may hold anything.
+    let rest = stat.rsplit_once(") ").unwrap().1;
+    let ticks = rest.split(' ').skip(11).take(2);
+    TICK * ticks
+        .map(|field| field.parse::<u32>().unwrap())
+        .sum::<u32>()
 }
 
 /// Children that have ended and were not waited for.
