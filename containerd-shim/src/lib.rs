@@ -24,6 +24,7 @@ mod options;
 mod polled;
 mod process;
 mod rank;
+mod rest;
 mod rootfs;
 mod saved;
 pub mod serve;

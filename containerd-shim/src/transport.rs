@@ -18,6 +18,7 @@ use containerd_shim_protos::ttrpc::{Code, Result, get_status};
 use crate::error::Error;
 use crate::events::timestamp;
 use crate::life::Call;
+use crate::rest::Rest;
 use crate::shim::Shim;
 
 /// What containerd 1.6 and 1.7 call.
@@ -29,25 +30,31 @@ const VERSION_3: &str = "containerd.task.v3.Task";
 /// The service under both names.
 #[must_use]
 pub fn services(shim: &Arc<Shim>) -> HashMap<String, Service> {
-    let make = || create_task(Arc::new(Server(shim.clone())));
+    let server = Arc::new(Server(shim.clone(), Arc::default()));
+    let make = || create_task(server.clone());
     let mut services = make();
     let old = make().remove(VERSION_3);
     services.extend(old.map(|service| (VERSION_2.to_owned(), service)));
     services
 }
 
-struct Server(Arc<Shim>);
+struct Server(Arc<Shim>, Arc<Rest>);
 
-/// Does the work, whoever still waits for it.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = std::result::Result<T, Error>> + Send + 'static,
-) -> Result<T> {
-    match tokio::spawn(work).await {
-        Ok(done) => Ok(done?),
-        Err(error) => Err(containerd_shim_protos::ttrpc::Error::RpcStatus(get_status(
-            Code::INTERNAL,
-            error.to_string(),
-        ))),
+impl Server {
+    /// Does the work, whoever still waits for it.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = std::result::Result<T, Error>> + Send + 'static,
+    ) -> Result<T> {
+        let done = tokio::spawn(work).await;
+        self.1.after_call();
+        match done {
+            Ok(done) => Ok(done?),
+            Err(error) => Err(containerd_shim_protos::ttrpc::Error::RpcStatus(get_status(
+                Code::INTERNAL,
+                error.to_string(),
+            ))),
+        }
     }
 }
 
@@ -63,7 +70,9 @@ impl Task for Server {
         request: api::CreateTaskRequest,
     ) -> Result<api::CreateTaskResponse> {
         let shim = self.0.clone();
-        let pid = to_the_end(async move { shim.create(request).await }).await?;
+        let pid = self
+            .to_the_end(async move { shim.create(request).await })
+            .await?;
         Ok(api::CreateTaskResponse {
             pid,
             ..Default::default()
@@ -76,8 +85,9 @@ impl Task for Server {
         request: api::StartRequest,
     ) -> Result<api::StartResponse> {
         let shim = self.0.clone();
-        let pid =
-            to_the_end(async move { shim.start(&request.id, &request.exec_id).await }).await?;
+        let pid = self
+            .to_the_end(async move { shim.start(&request.id, &request.exec_id).await })
+            .await?;
         Ok(api::StartResponse {
             pid,
             ..Default::default()
@@ -90,7 +100,8 @@ impl Task for Server {
         request: api::DeleteRequest,
     ) -> Result<api::DeleteResponse> {
         let shim = self.0.clone();
-        to_the_end(async move { shim.delete(&request.id, &request.exec_id).await }).await
+        self.to_the_end(async move { shim.delete(&request.id, &request.exec_id).await })
+            .await
     }
 
     async fn exec(&self, _: &TtrpcContext, request: api::ExecProcessRequest) -> Result<api::Empty> {
@@ -116,13 +127,15 @@ impl Task for Server {
 
     async fn pause(&self, _: &TtrpcContext, request: api::PauseRequest) -> Result<api::Empty> {
         let shim = self.0.clone();
-        to_the_end(async move { shim.turn(&request.id, Call::Pause).await }).await?;
+        self.to_the_end(async move { shim.turn(&request.id, Call::Pause).await })
+            .await?;
         Ok(empty())
     }
 
     async fn resume(&self, _: &TtrpcContext, request: api::ResumeRequest) -> Result<api::Empty> {
         let shim = self.0.clone();
-        to_the_end(async move { shim.turn(&request.id, Call::Resume).await }).await?;
+        self.to_the_end(async move { shim.turn(&request.id, Call::Resume).await })
+            .await?;
         Ok(empty())
     }
 
@@ -143,7 +156,8 @@ impl Task for Server {
             all,
             ..
         } = request;
-        to_the_end(async move { shim.kill(&id, &exec_id, signal, all).await }).await?;
+        self.to_the_end(async move { shim.kill(&id, &exec_id, signal, all).await })
+            .await?;
         Ok(empty())
     }
 
@@ -171,7 +185,8 @@ impl Task for Server {
     ) -> Result<api::Empty> {
         let shim = self.0.clone();
         let resources = request.resources.into_option().unwrap_or_default().value;
-        to_the_end(async move { shim.update(&request.id, &resources).await }).await?;
+        self.to_the_end(async move { shim.update(&request.id, &resources).await })
+            .await?;
         Ok(empty())
     }
 
