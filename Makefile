@@ -8,7 +8,7 @@ export PACKRANK_CACHE := $(CACHE)
 
 export PREFIX DESTDIR
 
-.PHONY: help build install deb demo test check unit native vm bench soak fuzz sim vm-image vm-shell clean
+.PHONY: help build install deb demo test check unit native vm bench bench-vm soak fuzz sim vm-image vm-shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ bench: ## medians, spread and ratios beside the peers
 	@scripts/setup test
 	@scripts/build
 	@bench/run
+
+bench-vm: ## protection and reaction in the guest, beside systemd-oomd and earlyoom
+	@scripts/setup test
+	@scripts/build
+	@bench/guest/run
 
 soak: ## a thousand containers of the shim's in a row, and 50 at once for five minutes
 	@scripts/setup test

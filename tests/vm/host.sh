@@ -149,10 +149,11 @@ pack() {
   local disk=$1 stage=$work/stage file size
   mkdir -p "$stage/bin" "$stage/cases"
   cp "$vm_dir/guest" "$vm_dir/lib.sh" "$vm_dir/config.json" "$stage/"
-  cp -r "$vm_dir/cases/." "$stage/cases/"
+  cp -r "${PACKRANK_VM_CASES:-$vm_dir/cases}/." "$stage/cases/"
   for file in "$tree"/out/packrank_*.deb; do
     [[ ! -f $file ]] || cp "$file" "$stage/packrank.deb"
   done
+  [[ -z ${PACKRANK_VM_EXTRA:-} ]] || cp -r "$PACKRANK_VM_EXTRA" "$stage/extra"
   [[ ! -d $tree/examples ]] || cp -r "$tree/examples" "$stage/"
   [[ ! -d $tree/tests/fixtures ]] || cp -r "$tree/tests/fixtures" "$stage/"
   for file in "${PACKRANK_BIN:-$tree/out/bin}"/*; do
