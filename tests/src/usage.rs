@@ -41,6 +41,11 @@ pub fn pss(pid: i32) -> u64 {
     field(pid, "smaps_rollup", "Pss")
 }
 
+/// Memory that is nobody else's and no file's, in KiB: heap and stacks.
+pub fn anonymous(pid: i32) -> u64 {
+    field(pid, "smaps_rollup", "Anonymous")
+}
+
 /// How often its threads gave the processor away to wait.
 pub fn waits(pid: i32) -> u64 {
     let tasks = fs::read_dir(file(pid, "task")).unwrap().flatten();

@@ -77,11 +77,18 @@ fn life(number: usize) -> Vec<String> {
 }
 
 fn flat(world: &World, shim: i32, before: &Held) {
+    /// What containerd opens once, whenever it does, is no leak.
+    const ONCE: usize = 8;
+    let most = |name: &str, count: usize| match name {
+        "containerd's descriptors" => count + ONCE,
+        _ => count,
+    };
     let mut after = Held::new();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(30) {
         after = held(world, shim);
-        let more = before.iter().any(|(name, count)| after[name] > *count);
+        let mut all = before.iter();
+        let more = all.any(|(name, count)| after[name] > most(name, *count));
         if !more {
             return;
         }
@@ -100,13 +107,13 @@ fn in_a_row(world: &World, count: usize) {
     };
     // The first ones fill caches.
     (0..10).for_each(run);
-    let (before, memory) = (held(world, shim), usage::pss(shim));
+    let (before, memory) = (held(world, shim), usage::anonymous(shim));
     let daemon = usage::rss(world.daemon());
     (10..10 + count).for_each(run);
     flat(world, shim, &before);
-    let grown = usage::pss(shim).saturating_sub(memory);
+    let grown = usage::anonymous(shim).saturating_sub(memory);
     println!(
-        "after {count} in a row: {before:?}; the shim's PSS {memory} + {grown} KiB; containerd's RSS {daemon} -> {} KiB",
+        "after {count} in a row: {before:?}; the shim's own memory {memory} + {grown} KiB; containerd's RSS {daemon} -> {} KiB",
         usage::rss(world.daemon())
     );
     assert!(grown <= 128, "the shim has grown by {grown} KiB");
@@ -132,12 +139,14 @@ fn at_once(world: &World, width: usize, time: Duration) {
         }
         number += width;
         // The first round fills caches.
-        before.get_or_insert_with(|| (held(world, shim), usage::pss(shim)));
+        before.get_or_insert_with(|| (held(world, shim), usage::anonymous(shim)));
     }
     let (before, memory) = before.unwrap();
     flat(world, shim, &before);
-    let grown = usage::pss(shim).saturating_sub(memory);
-    println!("after {number}, {width} at once: {before:?}; the shim's PSS {memory} + {grown} KiB");
+    let grown = usage::anonymous(shim).saturating_sub(memory);
+    println!(
+        "after {number}, {width} at once: {before:?}; the shim's own memory {memory} + {grown} KiB"
+    );
     assert!(grown <= 256, "the shim has grown by {grown} KiB");
     world.remove("keep");
 }

@@ -258,14 +258,14 @@ fn many_at_once_and_nothing_left() {
                 "echo $HOSTNAME; exit 3",
             ];
             world
-                .command(&args)
+                .command_for(Duration::from_secs(200), &args)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap()
         };
-        let running: Vec<_> = (0..20).map(start).collect();
+        let running: Vec<_> = (0..50).map(start).collect();
         for mut child in running {
             assert_eq!(child.wait().unwrap().code(), Some(3));
         }
