@@ -26,8 +26,8 @@ try() { # what, file, sed expression
   cp "$copy/kept" "$2"
 }
 try 'kills low while scavengers live' ladder.rs \
-  's/if step.state.any_lives(Priority::Scavenger) {/if false {/'
-try 'clamps normal while low lives' ladder.rs 's/if step.state.any_lives(Priority::Low) {/if false {/'
+  's/if self.state.any_lives(Priority::Scavenger) {/if false {/'
+try 'clamps normal while low lives' ladder.rs 's/if self.state.any_lives(Priority::Low) {/if false {/'
 try 'takes low cache first' ladder.rs 's/if !gives \&\& (level/if (level/'
 try 'does not look again' ladder.rs 's/if populated {/if false {/; s/if !self.proven() {/if false {/'
 try 'keeps packs frozen' give_back.rs 's/let given = thaw(.*) || release/let given = release/'

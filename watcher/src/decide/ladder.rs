@@ -40,30 +40,10 @@ pub(super) fn climb(state: &mut State, node: &Node, now: Millis, actions: &mut A
         actions,
         level,
     };
-    let mut gives = step.reclaim(Priority::Scavenger);
+    step.climb();
+    // Last: on a large node it takes the kernel long, and nobody shall wait.
     if level >= Level::Medium {
-        let dead = !step.state.any_lives(Priority::Scavenger);
-        if !gives && (level == Level::Medium || dead) {
-            gives = step.reclaim(Priority::Low);
-        }
         step.compact();
-    }
-    if level >= Level::High {
-        step.signal();
-        if step.state.any_lives(Priority::Scavenger) {
-            step.kill(Priority::Scavenger, gives);
-            return;
-        }
-    }
-    if level == Level::Critical {
-        step.protect();
-        if step.state.any_lives(Priority::Low) {
-            if step.freeze() {
-                step.kill(Priority::Low, false);
-            }
-            return;
-        }
-        step.clamp();
     }
 }
 
@@ -76,6 +56,33 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    fn climb(&mut self) {
+        let mut gives = self.reclaim(Priority::Scavenger);
+        if self.level >= Level::Medium {
+            let dead = !self.state.any_lives(Priority::Scavenger);
+            if !gives && (self.level == Level::Medium || dead) {
+                gives = self.reclaim(Priority::Low);
+            }
+        }
+        if self.level >= Level::High {
+            self.signal();
+            if self.state.any_lives(Priority::Scavenger) {
+                self.kill(Priority::Scavenger, gives);
+                return;
+            }
+        }
+        if self.level == Level::Critical {
+            self.protect();
+            if self.state.any_lives(Priority::Low) {
+                if self.freeze() {
+                    self.kill(Priority::Low, false);
+                }
+                return;
+            }
+            self.clamp();
+        }
+    }
+
     fn push(&mut self, slot: Option<Slot>, deed: Deed) -> bool {
         let audit = slot
             .and_then(|s| self.state.pack(s))
