@@ -18,6 +18,8 @@ use crate::decide::{Above, Outcome, State};
 #[derive(Debug, Default)]
 pub struct Ancestors {
     known: Vec<(Above, AncestorDeed)>,
+    /// What the kernel has and systemd was not told yet.
+    untold: Vec<(Above, u64, u64)>,
     /// What a watcher before this one found.
     found: Vec<AncestorDeed>,
 }
@@ -28,6 +30,7 @@ impl Ancestors {
     pub fn load(packs: &Packs) -> Ancestors {
         Ancestors {
             known: Vec::new(),
+            untold: Vec::new(),
             found: packs.ancestors(),
         }
     }
@@ -84,21 +87,48 @@ impl Ancestors {
         state.forget_above(|id| self.known.retain(|(known, _)| *known != id));
     }
 
-    /// Writes a protection.
-    pub fn protect(&self, mounts: &Mounts, above: Above, min: u64, low: u64) -> Outcome {
-        let Some((_, deed)) = self.known.iter().find(|(id, _)| *id == above) else {
+    /// Writes a protection. `pressed`: memory presses, so that systemd is told
+    /// later, by [`Ancestors::tell`]: it may take seconds to answer, and those
+    /// who are to give would keep what they have for as long.
+    pub fn protect(
+        &mut self,
+        mounts: &Mounts,
+        above: Above,
+        (min, low): (u64, u64),
+        pressed: bool,
+    ) -> Outcome {
+        let Some(folder) = self.folder(mounts, above) else {
             return Outcome::Gone;
         };
-        let root = mounts.root(packrank_core::record::UNIFIED);
-        let folder = root.map(|root| root.folder(&deed.cgroup));
-        match folder {
-            Some(Ok(folder)) => match write(&folder, min, low) {
-                Ok(()) => Outcome::Done,
-                Err(error) if error.is_gone() => Outcome::Gone,
-                Err(_) => Outcome::Refused,
-            },
-            _ => Outcome::Gone,
+        self.untold.retain(|(id, _, _)| *id != above);
+        let done = match pressed {
+            true => {
+                self.untold.push((above, min, low));
+                write(&folder, min, low)
+            }
+            false => write_told(&folder, min, low),
+        };
+        match done {
+            Ok(()) => Outcome::Done,
+            Err(error) if error.is_gone() => Outcome::Gone,
+            Err(_) => Outcome::Refused,
         }
+    }
+
+    /// Tells systemd what it was not told while memory pressed.
+    pub fn tell(&mut self, mounts: &Mounts) {
+        for (above, min, low) in std::mem::take(&mut self.untold) {
+            if let Some(folder) = self.folder(mounts, above) {
+                // It has its value: until systemd knows, a reload takes it away.
+                let _ = write_told(&folder, min, low);
+            }
+        }
+    }
+
+    fn folder(&self, mounts: &Mounts, above: Above) -> Option<Folder> {
+        let (_, deed) = self.known.iter().find(|(id, _)| *id == above)?;
+        let root = mounts.root(packrank_core::record::UNIFIED)?;
+        root.folder(&deed.cgroup).ok()
     }
 
     /// The path of one, for people.
@@ -119,7 +149,8 @@ fn protection(folder: &Folder) -> Result<(u64, u64), CgroupError> {
     Ok((of("memory.min")?, of("memory.low")?))
 }
 
-fn write(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
+/// Through systemd where it owns the cgroup.
+fn write_told(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
     let path = folder.path();
     if let Some(unit) = systemd_unit(&path) {
         let done = set_property(unit, min, low);
@@ -127,6 +158,10 @@ fn write(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
             return Ok(());
         }
     }
+    write(folder, min, low)
+}
+
+fn write(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
     folder.write("memory.min", &min.to_string())?;
     folder.write("memory.low", &low.to_string())
 }

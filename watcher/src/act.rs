@@ -21,7 +21,7 @@ pub fn carry_out(
     state: &State,
     registry: &mut Registry,
     mounts: &Mounts,
-    ancestors: &Ancestors,
+    ancestors: &mut Ancestors,
     compact: &Path,
 ) -> Outcome {
     if action.audit {
@@ -35,7 +35,7 @@ pub fn carry_out(
         Deed::Protect { above, min, low } => {
             // What they had before is on disk before it changes.
             let _ = ancestors.save(&registry.packs);
-            return ancestors.protect(mounts, above, min, low);
+            return ancestors.protect(mounts, above, (min, low), state.alert());
         }
         _ => {}
     }

@@ -180,6 +180,7 @@ impl Watcher {
             .note(state, registry, &self.last, self.now(), wall_clock());
         self.find_drift();
         if !self.state.alert() {
+            self.ancestors.tell(&self.mounts);
             self.turn.take(&mut self.registry, &self.roots.run);
         }
     }
@@ -238,7 +239,7 @@ impl Watcher {
                 &self.state,
                 &mut self.registry,
                 &self.mounts,
-                &self.ancestors,
+                &mut self.ancestors,
                 &self.compact,
             );
             self.state.answer(&action, outcome, now);
