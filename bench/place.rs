@@ -11,11 +11,12 @@ use packrank_tests::program;
 use packrank_tests::spec::{Size, docker};
 use serde_json::{Value, json};
 
-/// A temporary folder on the disk that holds the working folder's temporary
-/// files, with everything in it.
+/// A temporary folder on a disk, and one in memory.
 #[derive(Debug)]
 pub struct Place {
     folder: tempfile::TempDir,
+    /// Bundles of containerd, Docker and CRI-O lie on a tmpfs.
+    run: tempfile::TempDir,
     /// packrank-runtime without its companions.
     pub runtime: PathBuf,
     /// packrank-hook.
@@ -35,6 +36,7 @@ impl Place {
             engine: bin.join("packrank-engine"),
             noop: program::alone(noop, folder.path()),
             folder,
+            run: tempfile::tempdir_in("/dev/shm").unwrap(),
         }
     }
 
@@ -58,7 +60,7 @@ impl Place {
         for path in binds.chain([&spec["root"]["path"]]) {
             fs::create_dir_all(path.as_str().unwrap()).unwrap();
         }
-        Bundle::of(&self.path(name), text.as_bytes())
+        Bundle::of(&self.run.path().join(name), text.as_bytes())
     }
 
     /// A program found in PATH.
