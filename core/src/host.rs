@@ -16,7 +16,7 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RawDir};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, geteuid, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
 pub use cgroup::{Cgroups, Layout};
@@ -110,6 +110,25 @@ impl Host {
         }
     }
 
+    /// The same as seen by who starts a container at this cgroup path: without
+    /// the right to write the hierarchy, only what was delegated.
+    #[must_use]
+    pub fn in_reach(mut self, cgroups_path: Option<&str>) -> Host {
+        let root = self.roots.cgroup();
+        if self.roots.own && !cgroup::writable(&root) {
+            // SLICE:PREFIX:NAME is systemd's form; other paths are not its.
+            let systemd = cgroups_path.is_some_and(|path| path.matches(':').count() == 2);
+            let user = systemd.then(|| self.user()).flatten();
+            self.cgroups.delegate(&root, user);
+        }
+        self
+    }
+
+    /// Who this process's user is outside its user namespace.
+    fn user(&self) -> Option<u32> {
+        outside(&self.proc("self/uid_map")?, geteuid().as_raw())
+    }
+
     fn proc(&self, name: &str) -> Option<String> {
         read(&self.roots.proc.join(name))
     }
@@ -141,13 +160,15 @@ impl Host {
     }
 
     /// Whether CAP_SYS_RESOURCE is held: oom_score_adj may be lowered and hard
-    /// limits raised.
+    /// limits raised. One held in a user namespace of its own counts for
+    /// neither.
     pub fn sys_resource(&self) -> bool {
         *self.sys_resource.get_or_init(|| {
             if self.roots.own {
                 // /proc would tell it for more than the rest of a plan costs.
                 let own = capabilities(None);
-                return own.is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_RESOURCE));
+                let held = own.is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_RESOURCE));
+                return held && self.proc("self/uid_map").is_none_or(|map| is_whole(&map));
             }
             let status = self.proc("self/status").unwrap_or_default();
             capability(&status, CAP_SYS_RESOURCE)
@@ -279,9 +300,40 @@ fn page_sizes(folder: &Path) -> BTreeSet<String> {
     sizes.collect()
 }
 
+/// Whether this is the uid_map of the first user namespace: all ids as they are.
+fn is_whole(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The user that a namespace's `id` is outside of it, by its uid_map: lines of
+/// first id inside, first id outside, count.
+fn outside(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        let (Some(Ok(inside)), Some(Ok(outside)), Some(Ok(count))) =
+            (numbers.next(), numbers.next(), numbers.next())
+        else {
+            return None;
+        };
+        let at = id.checked_sub(inside).filter(|at| *at < count)?;
+        outside.checked_add(at)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_outside_its_namespace() {
+        let map = "         0       1000          1\n         1     200000      65536\n";
+        assert_eq!(outside(map, 0), Some(1000));
+        assert_eq!(outside(map, 5), Some(200_004));
+        assert_eq!(outside(map, 70_000), None);
+        assert_eq!(outside("0 0 4294967295\n", 1000), Some(1000));
+        assert_eq!(outside("x", 0), None);
+        assert!(is_whole("         0          0 4294967295\n") && !is_whole(map));
+    }
     use std::fs;
 
     #[test]

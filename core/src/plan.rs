@@ -208,6 +208,9 @@ struct Planner<'a> {
     notes: Vec<String>,
 }
 
+/// Why a user's own engine leaves out what is the node's.
+const NOT_ROOT: &str = "needs root on the node";
+
 impl Planner<'_> {
     /// What policy, namespace and annotation make of `key`, before spec and
     /// host have spoken. `settle` turns a share into a number.
@@ -345,7 +348,10 @@ impl Planner<'_> {
         if cgroups.has(name) {
             return Ok(true);
         }
-        let reason = format!("no {name} controller in cgroup {}", cgroups.layout.name());
+        let reason = match cgroups.delegated {
+            true => format!("no {name} controller was delegated to this user"),
+            false => format!("no {name} controller in cgroup {}", cgroups.layout.name()),
+        };
         for key in keys {
             self.leave_out(*key, &reason)?;
         }

@@ -156,6 +156,10 @@ pub fn attach(
     let Some(planned) = planned else {
         return Ok(None);
     };
+    if planned.host.cgroups.delegated {
+        let note = "no root on this node: only what config.json carries is applied";
+        return Ok(Some(vec![note.to_owned()]));
+    }
     let process = Process::verify(state, spec.cgroups_path.as_deref())?;
     let mut notes = Vec::new();
     let enforce = planned.plan.rank.mode == Mode::Enforce;

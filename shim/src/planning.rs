@@ -130,7 +130,7 @@ pub fn ranked(
     let Some((rank, request)) = rank(&spec.annotations, &spec.place, claim, policy)? else {
         return Ok(None);
     };
-    let host = Host::probe(roots);
+    let host = Host::probe(roots).in_reach(spec.cgroups_path.as_deref());
     let plan = plan_for(spec, bundle, &rank, &request, policy, &host)?;
     let mut planned = Planned {
         place: spec.place.clone(),
@@ -143,7 +143,8 @@ pub fn ranked(
         true => rewrite(spec, &planned.plan, &planned.host.cgroups)?,
         false => spec.document.clone(),
     };
-    if let Some(hook) = hook {
+    // Without root on the node a hook could do nothing.
+    if let Some(hook) = hook.filter(|_| !planned.host.cgroups.delegated) {
         add_hooks(&mut document, &hook.program, &hook.options, &PHASES)?;
     }
     planned.document = document.render();
@@ -192,7 +193,7 @@ pub fn plan_spec(
     let Some((rank, request)) = rank(&spec.annotations, &spec.place, claim, policy)? else {
         return Ok(None);
     };
-    let host = host();
+    let host = host().in_reach(spec.cgroups_path.as_deref());
     let plan = plan_for(spec, bundle, &rank, &request, policy, &host)?;
     Ok(Some((plan, host)))
 }

@@ -64,7 +64,14 @@ fn heading(out: &mut dyn Write, explained: &Explained, planned: &Planned) -> io:
     }
     line("mode", rank.mode.name())?;
     line("engine", &engine)?;
-    line("host", &format!("cgroup {layout}, Linux {major}.{minor}"))
+    let whose = match planned.host.cgroups.delegated {
+        true => "; without root, as an engine of this user's own",
+        false => "",
+    };
+    line(
+        "host",
+        &format!("cgroup {layout}, Linux {major}.{minor}{whose}"),
+    )
 }
 
 /// Which container of which pod; nothing outside Kubernetes.

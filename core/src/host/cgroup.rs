@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
 use super::{names, read};
 
 /// How the hierarchies are mounted.
@@ -47,6 +49,9 @@ pub struct Cgroups {
     pub swap: bool,
     /// The file that takes I/O weights, by its kernel name.
     pub io_weight: Option<&'static str>,
+    /// Whether only what was delegated to this user is counted: the hierarchy
+    /// itself is not his to write.
+    pub delegated: bool,
 }
 
 /// cpu.idle came with Linux 5.15 (kernel/sched, commit 304000390f88).
@@ -67,6 +72,7 @@ impl Cgroups {
                 cpu_idle: kernel() >= CPU_IDLE_SINCE,
                 swap: swap(),
                 io_weight: v2_weight(root),
+                delegated: false,
             };
         }
         let mut controllers = BTreeSet::new();
@@ -86,8 +92,22 @@ impl Cgroups {
             cpu_idle: false,
             swap: root.join("memory/memory.memsw.limit_in_bytes").exists(),
             io_weight: v1_weight(&root.join("blkio")),
+            delegated: false,
             controllers,
         }
+    }
+
+    /// Leaves the controllers that a user's own service manager was given:
+    /// those of `user@UID.service`, if a container is to be put there and it
+    /// may be written. An engine without root fails over any other.
+    pub(super) fn delegate(&mut self, root: &Path, user: Option<u32>) {
+        let list = user.and_then(|user| {
+            let slice = root.join(format!("user.slice/user-{user}.slice/user@{user}.service"));
+            writable(&slice).then(|| read(&slice.join("cgroup.controllers")))?
+        });
+        let list = list.unwrap_or_default();
+        self.controllers = list.split_whitespace().map(str::to_owned).collect();
+        self.delegated = true;
     }
 
     /// Whether the containers' hierarchy is version 2.
@@ -101,6 +121,11 @@ impl Cgroups {
     pub fn has(&self, controller: &str) -> bool {
         self.controllers.contains(controller)
     }
+}
+
+/// Whether this process may make something in the folder.
+pub(super) fn writable(folder: &Path) -> bool {
+    accessat(CWD, folder, Access::WRITE_OK, AtFlags::empty()).is_ok()
 }
 
 /// bfq's own file is passed over: crun writes blkio.weight whatever there is,
@@ -147,6 +172,20 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         root
+    }
+
+    #[test]
+    fn a_user_has_what_was_delegated_to_him() {
+        let service = "user.slice/user-7.slice/user@7.service/cgroup.controllers";
+        let root = tree(&["cgroup.controllers", service]);
+        let probed = || Cgroups::probe(root.path(), || (6, 12), || true);
+        fs::write(root.path().join(service), "memory pids\n").unwrap();
+        for (user, has) in [(Some(7), true), (Some(8), false), (None, false)] {
+            let mut cgroups = probed();
+            cgroups.delegate(root.path(), user);
+            assert_eq!((cgroups.has("memory"), cgroups.has("io")), (has, false));
+            assert!(cgroups.delegated && cgroups.v2());
+        }
     }
 
     #[test]

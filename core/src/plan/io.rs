@@ -1,7 +1,7 @@
 //! Block I/O: throttles on the disks the container writes to, weight,
 //! priority, and the space it may fill.
 
-use super::{PlanError, Planner, Setting};
+use super::{NOT_ROOT, PlanError, Planner, Setting};
 use crate::key::Key;
 
 /// The keys of the four throttles, in the order of
@@ -17,8 +17,13 @@ impl Planner<'_> {
     pub(super) fn io(&mut self) -> Result<(), PlanError> {
         let priority = self.plain(Key::IoPriority)?;
         self.push(priority);
-        let space = self.plain(Key::DiskSpace)?;
-        self.push(space);
+        match self.inputs.host.cgroups.delegated {
+            true => self.leave_out(Key::DiskSpace, NOT_ROOT)?,
+            false => {
+                let space = self.plain(Key::DiskSpace)?;
+                self.push(space);
+            }
+        }
         let controller = if self.inputs.host.cgroups.v2() {
             "io"
         } else {

@@ -1,7 +1,7 @@
 //! Network: rates, burst, packets, connections, marking. The spec has no
 //! members for these; they are applied to the container's interfaces.
 
-use super::{Origin, PlanError, Planner, Setting};
+use super::{NOT_ROOT, Origin, PlanError, Planner, Setting};
 use crate::key::Key;
 use crate::spec::Network;
 
@@ -28,6 +28,12 @@ impl Planner<'_> {
                     note: Some("left out: the host's own network is never touched".to_owned()),
                     ..asked
                 });
+            }
+            return Ok(());
+        }
+        if self.inputs.host.cgroups.delegated {
+            for key in NETWORK_KEYS {
+                self.leave_out(key, NOT_ROOT)?;
             }
             return Ok(());
         }
