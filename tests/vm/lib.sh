@@ -20,6 +20,10 @@
 #   fail REASON · skip REASON · note TEXT
 #   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
 #   watched                  from now on a ranked container has a watcher started
+#   packs_up                 cgroup $top and folder $run, for packs that are no containers:
+#   pack NAME CLASS JQ COMMAND…    COMMAND in cgroup $top/NAME, with a record that JQ adds to
+#   watch [ARGS…]            packrank-watcher for them, in the background as $watcher; says what it
+#                            does in the file said
 #   scratch FILESYSTEM OPTIONS    a fresh file system on the scratch disk, mounted at /scratch
 #   manager_up docker|podman [FOLDER]   the same with packrank as its runtime, and its storage in
 #                            FOLDER; then there are:
@@ -293,6 +297,37 @@ watched() {
   systemctl unmask --quiet --runtime packrank-watcher.service
   at_exit systemctl mask --quiet --runtime packrank-watcher.service
   at_exit eval 'systemctl stop packrank-watcher.service 2>/dev/null || true'
+}
+
+packs_up() {
+  top=/sys/fs/cgroup/watcher-$CASE_ID run=$WORK/run
+  mkdir -p "$top" "$run/packs"
+  chmod 700 "$run" "$run/packs"
+  echo '+memory +cpu' >/sys/fs/cgroup/cgroup.subtree_control
+  echo '+memory +cpu' >"$top/cgroup.subtree_control"
+  at_exit rmdir "$top"
+}
+pack() {
+  local name=$1 class=$2 more=$3 folder=$top/$1 pid
+  shift 3
+  mkdir -p "$folder"
+  # A killed process takes its time to go, the longer the more memory it has.
+  at_exit eval "wait_for 60 rmdir $folder 2>/dev/null"
+  at_exit eval "echo 1 >$folder/cgroup.kill"
+  bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' pack "$folder" "$@" </dev/null >/dev/null 2>&1 &
+  pid=$!
+  wait_for 20 grep -qx "$pid" "$folder/cgroup.procs"
+  jq -n --arg top "${top##*/}" --arg id "$name" --arg class "$class" --argjson pid "$pid" \
+    --argjson started "$(awk '{print $22}' "/proc/$pid/stat")" \
+    "{version: 1, id: \$id, priority: \$class, pid: \$pid, started: \$started, bundle: \"/\", engine: \"/\",
+      cgroups: {unified: \"/\(\$top)/\(\$id)\"}, settings: {}} | $more" >"$run/packs/.$name"
+  chmod 600 "$run/packs/.$name"
+  mv "$run/packs/.$name" "$run/packs/$name.json"
+}
+watch() {
+  packrank-watcher --foreground --run "$run" "$@" >>said 2>&1 &
+  watcher=$!
+  at_exit eval "kill $watcher 2>/dev/null || true"
 }
 
 scratch() {

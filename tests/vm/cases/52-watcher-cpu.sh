@@ -3,14 +3,7 @@
 # needs: packrank packrank-watcher stress-ng jq
 # timeout: 200
 
-name=watcher-$CASE_ID
-top=/sys/fs/cgroup/$name
-run=$WORK/run
-mkdir -p "$top" "$run/packs"
-chmod 700 "$run" "$run/packs"
-echo '+memory +cpu' >/sys/fs/cgroup/cgroup.subtree_control
-echo '+memory +cpu' >"$top/cgroup.subtree_control"
-at_exit rmdir "$top"
+packs_up
 cat >policy.toml <<'TOML'
 [watch]
 hold = 3
@@ -20,33 +13,19 @@ adaptive.every = 1
 adaptive.enabled = false
 TOML
 
-pack() { # NAME CLASS MODE PERCENT
-  local folder=$top/$1 pid
-  mkdir "$folder"
-  # A killed process takes its time to go, the longer the more memory it has.
-  at_exit eval "wait_for 60 rmdir $folder 2>/dev/null"
-  at_exit eval "echo 1 >$folder/cgroup.kill"
-  echo "${4}000 100000" >"$folder/cpu.max"
-  bash -c "echo \$\$ >$folder/cgroup.procs; exec stress-ng --quiet --cpu 2 --cpu-method int64" </dev/null >/dev/null 2>&1 &
-  pid=$!
-  wait_for 20 grep -qx "$pid" "$folder/cgroup.procs"
-  jq -n --arg top "$name" --arg id "$1" --arg class "$2" --arg mode "$3" --argjson percent "$4" --argjson pid "$pid" \
-    --argjson started "$(awk '{print $22}' "/proc/$pid/stat")" \
-    '{version: 1, id: $id, priority: $class, mode: $mode, pid: $pid, started: $started, bundle: "/", engine: "/",
-      cgroups: {unified: "/\($top)/\($id)"}, settings: {"cpu.quota": $percent}}' >"$run/packs/.$1"
-  chmod 600 "$run/packs/.$1"
-  mv "$run/packs/.$1" "$run/packs/$1.json"
+spin() { # NAME CLASS MODE PERCENT
+  mkdir "$top/$1"
+  echo "${4}000 100000" >"$top/$1/cpu.max"
+  pack "$1" "$2" ".mode = \"$3\" | .settings.\"cpu.quota\" = $4" stress-ng --quiet --cpu 2 --cpu-method int64
 }
 quota() { local text; read -r text _ <"$top/$1/cpu.max"; printf '%s' "$text"; }
 below() { (($(quota scavenger) < 60000)); }
 whole() { [[ $(quota scavenger) == 100000 ]]; }
 
-pack scavenger scavenger enforce 100
-pack audited scavenger audit 100
-pack normal normal enforce 200
-packrank-watcher --foreground --run "$run" --policy "$PWD/policy.toml" >said 2>&1 &
-watcher=$!
-at_exit kill "$watcher"
+spin scavenger scavenger enforce 100
+spin audited scavenger audit 100
+spin normal normal enforce 200
+watch --policy "$PWD/policy.toml"
 
 wait_for 90 below || { cat said; cat /proc/pressure/cpu; fail "the scavenger keeps $(quota scavenger)"; }
 note "the scavenger's quota is $(quota scavenger) of 100000"
