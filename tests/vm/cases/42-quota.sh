@@ -1,6 +1,6 @@
-# Disk space through Docker, on its own storage driver: a container that overfills its layer
+# Disk space through Docker and Podman, on their own storage drivers: a container that overfills its layer
 # gets the error, its neighbour does not, a stopped one keeps its limit, and nothing stays.
-# matrix: storage=docker-ext4,docker-xfs
+# matrix: storage=docker-ext4,docker-xfs,podman-ext4
 # needs: packrank packrank-runtime packrank-hook
 # timeout: 400
 
