@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use packrank_core::record::Packs;
 use packrank_kernel::cgroup::{Cgroup, CgroupError, Mounts, start_time};
@@ -14,6 +15,10 @@ use packrank_kernel::net;
 use crate::above::Ancestors;
 use crate::decide::{Action, Deed, Knob, Outcome, State};
 use crate::registry::{Kept, Registry};
+
+/// How long one pack's cache may be asked for at once: the stall that is to end
+/// makes this slow too, and the next deed waits for it.
+const RECLAIM: Duration = Duration::from_millis(20);
 
 /// Does it. `compact`: the file that compacts the node's memory.
 pub fn carry_out(
@@ -49,7 +54,7 @@ pub fn carry_out(
         return Outcome::Gone;
     };
     let done = match action.deed {
-        Deed::Reclaim(bytes) => match kept.cgroup.reclaim(bytes, kept.guarantee) {
+        Deed::Reclaim(bytes) => match kept.cgroup.reclaim(bytes, kept.guarantee, RECLAIM) {
             Ok(freed) => return Outcome::Freed(freed),
             Err(error) => Err(error),
         },

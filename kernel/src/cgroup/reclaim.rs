@@ -1,7 +1,10 @@
 //! Taking cache back from a cgroup, gently.
 //!
-//! In: how many bytes, and below what not to go. Out: how many came. In
-//! pieces, since a large request holds the lists' lock and the caller for long.
+//! In: how many bytes, below what not to go, and how long it may take. Out: how
+//! many came. In pieces, since a large request holds the lists' lock and the
+//! caller for long.
+
+use std::time::{Duration, Instant};
 
 use super::folder::is_gone;
 use super::{Cgroup, CgroupError, Figure, Line};
@@ -12,12 +15,13 @@ const PIECE: u64 = 4 << 20;
 impl Cgroup {
     /// Takes up to `bytes` back, leaving at least `keep`. On version 2 by
     /// `memory.reclaim`; on version 1 by `memory.force_empty`, which takes all
-    /// cache at once, and so only where nothing is to be kept.
+    /// cache at once, and so only where nothing is to be kept. After `time` no
+    /// further piece is asked for.
     ///
     /// # Errors
     /// When this kernel cannot, or the cgroup is gone. That less came than was
     /// asked for is no error.
-    pub fn reclaim(&self, bytes: u64, keep: u64) -> Result<u64, CgroupError> {
+    pub fn reclaim(&self, bytes: u64, keep: u64, time: Duration) -> Result<u64, CgroupError> {
         let reader = self.reader(Figure::Memory);
         let charged = || -> Option<u64> {
             let mut buffer = [0; 32];
@@ -43,7 +47,8 @@ impl Cgroup {
         let folder = folder.ok_or(CgroupError::NotOffered { what: "reclaim" })?;
         let goal = before.saturating_sub(bytes).max(keep);
         let mut now = before;
-        while now > goal {
+        let begin = Instant::now();
+        while now > goal && begin.elapsed() < time {
             let piece = (now - goal).min(PIECE);
             // EAGAIN: fewer bytes came than were asked for.
             let piece = Line::of(format_args!("{piece}"));

@@ -2,6 +2,7 @@
 //! which of them had not.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -178,6 +179,9 @@ fn merged(all: Vec<Property>) -> Vec<Property> {
     kept
 }
 
+/// How long making room may take before the answer is what is in use.
+const ROOM: Duration = Duration::from_secs(10);
+
 /// Takes memory back before its limit falls below what is in use: the kernel
 /// would do so too, but kills where it is not fast enough.
 fn make_room(place: &Place, line: &Line) -> Result<(), Error> {
@@ -188,7 +192,7 @@ fn make_room(place: &Place, line: &Line) -> Result<(), Error> {
     if place.version == Version::V1 || used <= wanted {
         return Ok(());
     }
-    match place.cgroup.reclaim(used - wanted, wanted) {
+    match place.cgroup.reclaim(used - wanted, wanted, ROOM) {
         Err(error) if error.is_gone() => return Err(error.into()),
         // Without memory.reclaim (Linux 5.19) the answer is what is in use.
         _ => {}

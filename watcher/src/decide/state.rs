@@ -222,6 +222,7 @@ impl State {
         }
         let Some(slot) = action.slot else { return };
         let dry = self.config.ladder.dry.saturating_mul(1_000);
+        let least = self.config.ladder.reclaim_least;
         let Some(pack) = self.pack_mut(slot) else {
             return;
         };
@@ -230,7 +231,8 @@ impl State {
             Deed::Set { knob, to, .. } => pack.dial_mut(knob).answered(to, done, now),
             Deed::Reclaim(asked) => {
                 pack.reclaiming = None;
-                let enough = matches!(outcome, Outcome::Freed(n) if n >= asked / 4);
+                let enough = (asked / 4).min(least);
+                let enough = matches!(outcome, Outcome::Freed(n) if n >= enough);
                 if !enough {
                     pack.dry_until = now.plus(dry);
                 }
