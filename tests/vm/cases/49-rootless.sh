@@ -32,7 +32,7 @@ expect_is 'open files of a critical one' "$(ranked critical | cut -d ' ' -f 2)" 
 
 cp "$LAB/config.json" "$WORK/config.json"
 chmod 644 "$WORK/config.json"
-expect_is 'what explain says of it' \
-  "$(rootless packrank explain --format json -a packrank.io/priority=low "$WORK/config.json" \
-    | jq -r '.settings[] | select(.key == "memory.limit") | .note')" \
-  'left out: no memory controller was delegated to this user'
+planned=$(rootless packrank explain --format json -a packrank.io/priority=low "$WORK/config.json")
+noted() { jq -r --arg key "$1" '.settings[] | select(.key == $key) | .note' <<<"$planned"; }
+expect_is 'of memory, explain says' "$(noted memory.limit)" 'left out: no memory controller was delegated to this user'
+expect_is 'of the network' "$(noted network.egress)" 'left out: needs root on the node'
