@@ -28,12 +28,13 @@ const FIRST: usize = 48 << 10;
 /// used cost less in one call than by a fault for each.
 const PIECE: usize = 64 << 10;
 
-/// The arena, how much of it is taken, and how much has its pages: one for each
-/// process, as its global allocator.
+/// The arena, how much of it is taken, and how much beyond `FIRST` has its
+/// pages: one for each process, as its global allocator. All zero at first: one
+/// other byte, and the whole would stand in the program's file.
 pub struct Arena {
     memory: Memory,
     taken: AtomicUsize,
-    there: AtomicUsize,
+    brought: AtomicUsize,
 }
 
 /// The smallest page of the processors we are built for.
@@ -53,7 +54,7 @@ impl Arena {
         Arena {
             memory: Memory(UnsafeCell::new([0; SIZE])),
             taken: AtomicUsize::new(0),
-            there: AtomicUsize::new(FIRST),
+            brought: AtomicUsize::new(0),
         }
     }
 
@@ -66,7 +67,7 @@ impl Arena {
     /// Moves the end from `from` to `to`, if nobody else did.
     fn end(&self, from: usize, to: usize) -> bool {
         let moved = self.taken.compare_exchange(from, to, Relaxed, Relaxed);
-        if to > self.there.load(Relaxed) {
+        if to > FIRST + self.brought.load(Relaxed) {
             self.bring(to);
         }
         moved.is_ok()
@@ -76,9 +77,9 @@ impl Arena {
     /// (before 5.14), they come by faults as ever.
     #[cold]
     fn bring(&self, to: usize) {
-        let from = self.there.load(Relaxed);
+        let from = FIRST + self.brought.load(Relaxed);
         let upto = to.max(from + PIECE).next_multiple_of(PAGE).min(SIZE);
-        self.there.store(upto, Relaxed);
+        self.brought.store(upto - FIRST, Relaxed);
         let Some(begin) = NonNull::new(self.memory.0.get().cast::<c_void>()) else {
             return;
         };
@@ -164,6 +165,15 @@ mod tests {
 
     fn layout(size: usize) -> Layout {
         Layout::from_size_align(size, 16).unwrap()
+    }
+
+    #[test]
+    fn a_new_one_is_all_zero_so_that_no_file_holds_it() {
+        static ARENA: Arena = Arena::new();
+        let start = std::ptr::from_ref(&ARENA).cast::<u8>();
+        // SAFETY: all of it is there, and nobody else uses it.
+        let bytes = unsafe { std::slice::from_raw_parts(start, size_of::<Arena>()) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
     }
 
     #[test]
