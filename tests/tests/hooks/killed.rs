@@ -18,6 +18,23 @@ const KILLS: usize = 100;
 /// A create of runc's with our hook takes about this long here.
 const LONGEST: Duration = Duration::from_millis(60);
 
+/// The same for a delete, of which the engine's own work is the smaller part.
+fn end(world: &World, n: usize, delay: Duration) {
+    let (bundle, id) = (
+        world.bundle(&format!("e{n}"), |_| {}),
+        id(&format!("end-{n}")),
+    );
+    world.create(&bundle, &id);
+    let mut delete = world.ranked(&["delete", "--force", &id]);
+    let mut child = delete.process_group(0).spawn().unwrap();
+    std::thread::sleep(delay);
+    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let _ = killpg(group, Signal::SIGKILL);
+    child.wait().unwrap();
+    world.remove(&id);
+    orphans(Path::new("/sys/fs/cgroup"), &id);
+}
+
 fn round(world: &World, n: usize, delay: Duration) {
     let (bundle, id) = (
         world.bundle(&format!("k{n}"), |_| {}),
@@ -75,7 +92,11 @@ fn killed_anywhere_nothing_stays() {
         let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         for n in 0..KILLS {
             let share = f64::from(random.next_u32() % 1_000) / 1_000.0;
-            round(world, n, LONGEST.mul_f64(share));
+            let at = match n % 3 {
+                0 => end,
+                _ => round,
+            };
+            at(world, n, LONGEST.mul_f64(share));
         }
         let gc = world.gc();
         assert!(
