@@ -61,12 +61,10 @@ impl Engine {
         spec: Option<&Spec<'_>>,
     ) -> Result<Engine, Error> {
         let root = options.root.as_deref().unwrap_or(Path::new(ROOT));
-        let cgroup = spec.and_then(|spec| spec.cgroups_path.as_deref());
-        let slice = |path: &str| path.split(':').count() == 3 && !path.starts_with('/');
         Ok(Engine {
             program: engine::find(options.binary_name.as_deref(), policy)?,
             root: root.join(namespace),
-            systemd_cgroup: options.systemd_cgroup || cgroup.is_some_and(slice),
+            systemd_cgroup: options.systemd_cgroup || spec.is_some_and(Spec::systemd_cgroup),
             bundle: bundle.to_owned(),
         })
     }

@@ -23,6 +23,7 @@ pub use cgroup::{Cgroups, Layout};
 pub use device::{Devices, Disk, FileSystem};
 
 use crate::cpus::CpuSet;
+use crate::spec::Spec;
 
 /// Where a host's facts are read.
 #[derive(Debug, Clone)]
@@ -110,14 +111,13 @@ impl Host {
         }
     }
 
-    /// The same as seen by who starts a container at this cgroup path: without
-    /// the right to write the hierarchy, only what was delegated.
+    /// The same as seen by who starts a container of this spec: without the
+    /// right to write the hierarchy, only what was delegated, by systemd alone.
     #[must_use]
-    pub fn in_reach(mut self, cgroups_path: Option<&str>) -> Host {
+    pub fn in_reach(mut self, spec: &Spec<'_>) -> Host {
         let root = self.roots.cgroup();
         if self.roots.own && !cgroup::writable(&root) {
-            // SLICE:PREFIX:NAME is systemd's form; other paths are not its.
-            let systemd = cgroups_path.is_some_and(|path| path.matches(':').count() == 2);
+            let systemd = spec.systemd_cgroup();
             let user = systemd.then(|| self.user()).flatten();
             self.cgroups.delegate(&root, user);
         }

@@ -341,6 +341,11 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// [`Planner::leave_out`] for several.
+    fn leave_all_out(&mut self, keys: &[Key], reason: &str) -> Result<(), PlanError> {
+        keys.iter().try_for_each(|key| self.leave_out(*key, reason))
+    }
+
     /// Whether the containers' hierarchy has the controller; where not,
     /// `keys` are left out.
     fn controller(&mut self, name: &str, keys: &[Key]) -> Result<bool, PlanError> {
@@ -352,9 +357,7 @@ impl Planner<'_> {
             true => format!("no {name} controller was delegated to this user"),
             false => format!("no {name} controller in cgroup {}", cgroups.layout.name()),
         };
-        for key in keys {
-            self.leave_out(*key, &reason)?;
-        }
+        self.leave_all_out(keys, &reason)?;
         Ok(false)
     }
 }

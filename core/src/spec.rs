@@ -56,3 +56,13 @@ pub struct Spec<'t> {
     /// `linux.cgroupsPath`, as written.
     pub cgroups_path: Option<String>,
 }
+
+impl Spec<'_> {
+    /// Whether its cgroup is asked for in systemd's form, `SLICE:PREFIX:NAME`,
+    /// which no other driver takes.
+    #[must_use]
+    pub fn systemd_cgroup(&self) -> bool {
+        let path = self.cgroups_path.as_deref().unwrap_or_default();
+        path.split(':').count() == 3 && !path.starts_with('/')
+    }
+}

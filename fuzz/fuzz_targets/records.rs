@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Some(pack) = state.pack(slot) else { return };
         for knob in Knob::ALL {
             let dial = pack.dial(knob);
-            assert!(dial.plan.is_none() || dial.adapted <= dial.ceiling, "{knob:?} {dial:?}");
+            assert!(dial.plan().is_none() || dial.adapted() <= dial.ceiling(), "{knob:?} {dial:?}");
         }
     }
 });

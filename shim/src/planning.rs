@@ -127,11 +127,10 @@ pub fn ranked(
     roots: Roots,
     hook: Option<&Hook>,
 ) -> Result<Option<Planned>, Refusal> {
-    let Some((rank, request)) = rank(&spec.annotations, &spec.place, claim, policy)? else {
+    let planned = plan_spec(spec, bundle, claim, policy, || Host::probe(roots))?;
+    let Some((plan, request, host)) = planned else {
         return Ok(None);
     };
-    let host = Host::probe(roots).in_reach(spec.cgroups_path.as_deref());
-    let plan = plan_for(spec, bundle, &rank, &request, policy, &host)?;
     let mut planned = Planned {
         place: spec.place.clone(),
         document: String::new(),
@@ -178,8 +177,8 @@ impl Hook {
     }
 }
 
-/// Plans for a spec that was read already; the host is looked at only when
-/// the container is ranked.
+/// Plans for a spec that was read already: the plan, what the annotations ask,
+/// and the host, which is looked at only when the container is ranked.
 ///
 /// # Errors
 /// When the container is refused.
@@ -189,32 +188,20 @@ pub fn plan_spec(
     claim: Option<&RuntimeClaim>,
     policy: &Policy,
     host: impl FnOnce() -> Host,
-) -> Result<Option<(Plan, Host)>, Refusal> {
+) -> Result<Option<(Plan, Request, Host)>, Refusal> {
     let Some((rank, request)) = rank(&spec.annotations, &spec.place, claim, policy)? else {
         return Ok(None);
     };
-    let host = host().in_reach(spec.cgroups_path.as_deref());
-    let plan = plan_for(spec, bundle, &rank, &request, policy, &host)?;
-    Ok(Some((plan, host)))
-}
-
-fn plan_for(
-    spec: &Spec<'_>,
-    bundle: &Path,
-    rank: &Rank,
-    request: &Request,
-    policy: &Policy,
-    host: &Host,
-) -> Result<Plan, Refusal> {
-    let disks = host.disks(&writable_paths(spec, bundle));
-    Ok(plan::plan(Inputs {
-        rank,
-        request,
+    let host = host().in_reach(spec);
+    let plan = plan::plan(Inputs {
+        rank: &rank,
+        request: &request,
         spec,
         policy,
-        host,
-        disks: &disks,
-    })?)
+        host: &host,
+        disks: &host.disks(&writable_paths(spec, bundle)),
+    })?;
+    Ok(Some((plan, request, host)))
 }
 
 /// What the container writes to: its root, unless read-only, and the sources

@@ -214,7 +214,7 @@ pub fn resources(
     spec.resources = Resources::read(&object)?;
     let host = || Host::probe(Roots::own());
     let planned = planning::plan_spec(&spec, bundle.path(), claim, &policy, host)?;
-    let Some((plan, host)) = planned else {
+    let Some((plan, _, host)) = planned else {
         return Ok(None);
     };
     write_resources(&mut object, &spec.resources, &plan, &host.cgroups)?;

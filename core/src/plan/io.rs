@@ -60,10 +60,7 @@ impl Planner<'_> {
                 Some((path, kind)) => format!("{} is on {kind}: no disk behind it", path.display()),
                 None => "the container writes to no disk".to_owned(),
             };
-            for key in THROTTLE_KEYS {
-                self.leave_out(key, &reason)?;
-            }
-            return Ok(());
+            return self.leave_all_out(&THROTTLE_KEYS, &reason);
         }
         for key in THROTTLE_KEYS {
             let setting = self.plain(key)?;

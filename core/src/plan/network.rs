@@ -32,10 +32,7 @@ impl Planner<'_> {
             return Ok(());
         }
         if self.inputs.host.cgroups.delegated {
-            for key in NETWORK_KEYS {
-                self.leave_out(key, NOT_ROOT)?;
-            }
-            return Ok(());
+            return self.leave_all_out(&NETWORK_KEYS, NOT_ROOT);
         }
         for key in NETWORK_KEYS {
             let mut setting = self.plain(key)?;

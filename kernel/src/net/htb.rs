@@ -12,12 +12,12 @@ use super::rate::Bucket;
 use super::socket::{Reply, Request};
 
 pub(crate) const RTM_NEWQDISC: u16 = 36;
-const RTM_DELQDISC: u16 = 37;
+pub(crate) const RTM_DELQDISC: u16 = 37;
 const RTM_GETQDISC: u16 = 38;
 const RTM_NEWTCLASS: u16 = 40;
 const RTM_GETTCLASS: u16 = 42;
-const TC_HEADER: usize = 20;
-const TCA_KIND: u16 = 1;
+pub(crate) const TC_HEADER: usize = 20;
+pub(crate) const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
 const TCA_STATS2: u16 = 7;
 const TCA_STATS_BASIC: u16 = 1;

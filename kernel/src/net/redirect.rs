@@ -14,16 +14,13 @@ use netlink_packet_route::tc::{
 
 use super::attribute::{find, text, u32_at};
 use super::error::Error;
+use super::htb::{RTM_DELQDISC, RTM_NEWQDISC, TC_HEADER, TCA_KIND};
 use super::link::Link;
 use super::socket::{Request, Socket};
 
-const RTM_NEWQDISC: u16 = 36;
-const RTM_DELQDISC: u16 = 37;
 const RTM_NEWTFILTER: u16 = 44;
 const RTM_DELTFILTER: u16 = 45;
 const RTM_GETTFILTER: u16 = 46;
-const TC_HEADER: usize = 20;
-const TCA_KIND: u16 = 1;
 /// "pr": the filter priority by which a filter is known as ours.
 const PRIORITY: u32 = 0x7072;
 const ETH_P_ALL: u16 = 3;

@@ -5,6 +5,7 @@
 //! a rank makes of a container, and nothing left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asked;
 mod calls;
 mod engines;
 mod leaks;

@@ -3,6 +3,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -18,7 +19,16 @@ const KILLS: usize = 100;
 /// A create of runc's with our hook takes about this long here.
 const LONGEST: Duration = Duration::from_millis(60);
 
-/// The same for a delete, of which the engine's own work is the smaller part.
+/// Engine and hook are in one process group: one signal ends them all.
+fn killed_after(command: &mut Command, delay: Duration) {
+    let mut child = command.process_group(0).spawn().unwrap();
+    std::thread::sleep(delay);
+    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let _ = killpg(group, Signal::SIGKILL);
+    child.wait().unwrap();
+}
+
+/// A delete is killed, of which the engine's own work is the smaller part.
 fn end(world: &World, n: usize, delay: Duration) {
     let (bundle, id) = (
         world.bundle(&format!("e{n}"), |_| {}),
@@ -26,15 +36,12 @@ fn end(world: &World, n: usize, delay: Duration) {
     );
     world.create(&bundle, &id);
     let mut delete = world.ranked(&["delete", "--force", &id]);
-    let mut child = delete.process_group(0).spawn().unwrap();
-    std::thread::sleep(delay);
-    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
-    let _ = killpg(group, Signal::SIGKILL);
-    child.wait().unwrap();
+    killed_after(&mut delete, delay);
     world.remove(&id);
     orphans(Path::new("/sys/fs/cgroup"), &id);
 }
 
+/// A create is killed.
 fn round(world: &World, n: usize, delay: Duration) {
     let (bundle, id) = (
         world.bundle(&format!("k{n}"), |_| {}),
@@ -50,12 +57,7 @@ fn round(world: &World, n: usize, delay: Duration) {
         pid.to_str().unwrap(),
         &id,
     ]);
-    // Engine and hook are in one process group: one signal ends them all.
-    let mut child = create.process_group(0).spawn().unwrap();
-    std::thread::sleep(delay);
-    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
-    let _ = killpg(group, Signal::SIGKILL);
-    child.wait().unwrap();
+    killed_after(&mut create, delay);
     let config = bundle.json();
     assert_eq!(
         config["annotations"]["packrank.io/priority"], "low",

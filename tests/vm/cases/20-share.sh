@@ -2,6 +2,7 @@
 # older engines make 79 : 20 and the newer 174 : 59).
 # matrix: engine driver
 # needs: packrank-runtime
+# tries: 3
 
 spin='.process.args = ["sh", "-c", "while :; do :; done"]'
 for class in critical low; do

@@ -3,6 +3,7 @@
 # matrix: manager=docker,podman,hooks,containerd,shim,docker-shim
 # needs: packrank packrank-runtime packrank-hook containerd-shim-packrank-v2 iperf3
 # timeout: 400
+# tries: 3
 
 for program in packrank-runtime packrank-hook containerd-shim-packrank-v2; do
   ln -sf "$(command -v $program)" /usr/local/bin/$program

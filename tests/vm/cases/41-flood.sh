@@ -3,6 +3,7 @@
 # matrix: manager=docker,podman
 # needs: packrank packrank-runtime packrank-hook flood
 # timeout: 400
+# tries: 3
 
 manager_up "$MANAGER"
 expect_is 'what is there of ours' "$(ours)" ''

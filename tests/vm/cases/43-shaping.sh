@@ -3,6 +3,7 @@
 # nobody; the host's own network is not touched.
 # needs: packrank packrank-runtime packrank-hook iperf3
 # timeout: 300
+# tries: 3
 
 manager_up podman
 for network in one two; do

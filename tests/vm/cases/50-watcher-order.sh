@@ -2,6 +2,7 @@
 # the critical one's guarantee reaches its parent, also after the watcher itself was killed.
 # needs: packrank-watcher stress-ng jq
 # timeout: 240
+# tries: 3
 
 packs_up
 hog() { # CLASS BYTES GUARANTEE

@@ -2,6 +2,7 @@
 # a normal pack's is never touched, and nothing of a pack in audit, which only says what it would do.
 # needs: packrank packrank-watcher stress-ng jq
 # timeout: 200
+# tries: 3
 
 packs_up
 cat >policy.toml <<'TOML'

@@ -2,6 +2,7 @@
 # a normal pack, and lives; nothing of the normal one is taken.
 # needs: packrank-watcher stress-ng jq
 # timeout: 200
+# tries: 3
 
 packs_up
 total=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)

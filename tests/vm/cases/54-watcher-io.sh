@@ -2,6 +2,7 @@
 # critical pack that reads beside it is not touched.
 # needs: packrank-watcher jq
 # timeout: 150
+# tries: 3
 
 packs_up
 echo +io >/sys/fs/cgroup/cgroup.subtree_control
