@@ -74,8 +74,7 @@ fn world(test: impl AsyncFnOnce(&mut World)) {
         let (sender, events) = Events::queue();
         let folder = tempfile::tempdir().unwrap();
         let engine = folder.path().join("engine");
-        fs::write(&engine, ENGINE).unwrap();
-        fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+        packrank_executable::write(&engine, ENGINE);
         let shim = Shim::new("test".to_owned(), exits, sender);
         let mut world = World {
             folder,
@@ -233,7 +232,7 @@ fn two_creates_of_one_id_make_one_container() {
         assert!(done.await.is_err());
         world.shim.delete("a", "").await.unwrap();
         world.shim.shutdown();
-        let done = tokio::time::timeout(Duration::from_secs(10), world.shim.done());
+        let done = tokio::time::timeout(Duration::from_secs(60), world.shim.done());
         assert!(done.await.is_ok());
     });
 }
@@ -319,7 +318,7 @@ fn an_engines_refusal_is_the_answer_and_leaves_nothing() {
         let refused = said(world.shim.start("a", "x").await);
         assert_eq!(refused, "OCI runtime exec failed: not today");
         world.shim.delete("a", "x").await.unwrap();
-        let waited = tokio::time::timeout(Duration::from_secs(10), waits);
+        let waited = tokio::time::timeout(Duration::from_secs(60), waits);
         assert!(waited.await.is_ok(), "nobody waits for ever");
         world.shim.kill("a", "", 9, false).await.unwrap();
         world.shim.wait("a", "").await.unwrap();

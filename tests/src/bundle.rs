@@ -42,7 +42,7 @@ impl Bundle {
             fs::create_dir_all(path.join("rootfs").join(folder)).unwrap();
         }
         let bin = path.join("rootfs/bin");
-        fs::copy(busybox, bin.join("busybox")).unwrap();
+        packrank_executable::copy(Path::new(busybox), &bin.join("busybox"));
         for applet in ["sh", "sleep", "cat", "true"] {
             symlink("busybox", bin.join(applet)).unwrap();
         }

@@ -75,7 +75,7 @@ impl World {
         let root = folder.path().display().to_string();
         fs::create_dir(folder.path().join("bin")).unwrap();
         let shim = "containerd-shim-packrank-v2";
-        fs::copy(shims.join(shim), folder.path().join("bin").join(shim)).unwrap();
+        packrank_executable::copy(&shims.join(shim), &folder.path().join("bin").join(shim));
         fs::write(folder.path().join("config.toml"), config(&root, pods)).unwrap();
         if pods {
             up("lo");

@@ -67,7 +67,7 @@ pub fn alone(program: &Path, folder: &Path) -> PathBuf {
     let link = folder.join(program.file_name().unwrap());
     let linked = std::fs::hard_link(program, &link);
     if linked.is_err() {
-        std::fs::copy(program, &link).unwrap();
+        packrank_executable::copy(program, &link);
     }
     link
 }

@@ -193,6 +193,8 @@ qemu_command() {
     -name packrank -nodefaults -no-user-config -display none -no-reboot
     -accel "$accel" -cpu max -smp "$cpus" -m "$memory" -nic none
     -device virtio-rng-pci
+    -netdev hubport,hubid=0,id=wire0 -device virtio-net-pci,netdev=wire0
+    -netdev hubport,hubid=0,id=wire1 -device virtio-net-pci,netdev=wire1
     -kernel "$image/vmlinuz" -initrd "$image/initrd"
     -drive "file=$work/root.qcow2,format=qcow2,if=none,id=root,cache=unsafe"
     -device virtio-blk-pci,drive=root

@@ -1,6 +1,6 @@
 //! `packrank doctor` on this machine, whatever it is, and on none.
 
-use crate::run::{file, folder, host, packrank, packrank_with, text};
+use crate::run::{folder, host, packrank, packrank_with, text};
 
 #[test]
 fn a_host_with_nothing_cannot_run_anything() {
@@ -13,14 +13,12 @@ fn a_host_with_nothing_cannot_run_anything() {
 
 #[test]
 fn engines_are_found_asked_and_one_is_used() {
-    use std::os::unix::fs::PermissionsExt;
     let bin = folder();
     for (name, text) in [
         ("crun", "#!/bin/sh\necho crun version 1.21\necho more\n"),
         ("youki", "#!/bin/sh\nexit 1\n"),
     ] {
-        let path = file(&bin, name, text);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        packrank_executable::write(&bin.path().join(name), text);
     }
     let path = text(bin.path());
     let seen = packrank_with(&["doctor", "--format", "json"], b"", &[("PATH", &path)]);

@@ -128,7 +128,8 @@ fn the_spec_has_the_hooks_that_the_runtime_beside_us_would_add() {
     let bin = folder();
     let policy = file(&bin, "p.toml", "");
     for name in ["packrank", "packrank-runtime", "packrank-hook"] {
-        std::fs::copy(env!("CARGO_BIN_EXE_packrank"), bin.path().join(name)).unwrap();
+        let packrank = std::path::Path::new(env!("CARGO_BIN_EXE_packrank"));
+        packrank_executable::copy(packrank, &bin.path().join(name));
     }
     let spec = |more: &[&str]| {
         let bundle = file(&bin, "config.json", CLAIM);

@@ -43,7 +43,8 @@ impl Node {
         let beside = folder.path().join("unpacked");
         fs::create_dir_all(&beside).unwrap();
         fs::create_dir_all(folder.path().join("root/usr/bin")).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_packrank"), beside.join("packrank")).unwrap();
+        let packrank = Path::new(env!("CARGO_BIN_EXE_packrank"));
+        packrank_executable::copy(packrank, &beside.join("packrank"));
         for name in PROGRAMS {
             fs::write(beside.join(name), name).unwrap();
             fs::set_permissions(beside.join(name), fs::Permissions::from_mode(0o755)).unwrap();

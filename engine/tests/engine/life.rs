@@ -87,7 +87,7 @@ fn run_forwards_signals() {
         Signal::SIGTERM,
     )
     .unwrap();
-    let said = finish(child, Duration::from_secs(10));
+    let said = finish(child, Duration::from_secs(60));
     assert_eq!(said.status.code(), Some(3), "{said:?}");
     assert_eq!(lab.output(), "ready\ncaught\n");
     lab.assert_nothing_left();

@@ -48,6 +48,16 @@ fn read_all(mut master: File) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// Everything until this has come, or the other side closes.
+fn read_until(master: &mut File, mark: &str) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(mark.as_bytes()) && matches!(master.read(&mut byte), Ok(1)) {
+        text.extend(byte);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 #[test]
 fn over_a_console_socket() {
     let Some(lab) =
@@ -123,12 +133,13 @@ fn run_and_exec_attach_to_our_own_terminal() {
         let child = command.spawn().unwrap();
         drop((command, pair.slave));
         let mut master = File::from(pair.master);
+        // What is typed before the terminal is raw is nobody's.
+        let before = read_until(&mut master, "33 77");
         let reader = master.try_clone().unwrap();
-        let text = std::thread::spawn(move || read_all(reader));
-        std::thread::sleep(Duration::from_millis(300));
+        let after = std::thread::spawn(move || read_all(reader));
         master.write_all(b"typed\r").unwrap();
-        let said = finish(child, Duration::from_secs(10));
-        let text = text.join().unwrap();
+        let said = finish(child, Duration::from_secs(60));
+        let text = before + &after.join().unwrap();
         assert_eq!(said.status.code(), Some(4), "{text:?}");
         assert!(
             text.contains("/dev/pts/0") && text.contains("33 77") && text.contains("got typed"),

@@ -50,13 +50,13 @@ impl Flow<'_> {
                 while begin.elapsed() < least {
                     let _ = stream.read(&mut block);
                 }
-                (Instant::now(), segments_in(&stream))
+                Looked::at(|| segments_in(&stream))
             };
-            let (start, before) = segments_after(Instant::now(), self.warm_up);
-            let (end, after) = segments_after(start, self.measured);
+            let start = segments_after(Instant::now(), self.warm_up);
+            let end = segments_after(start.before, self.measured);
             done.store(true, Ordering::Relaxed);
             // Full segments, as a sender without end sends them.
-            f64::from(after.wrapping_sub(before)) * 1500.0 * 8.0 / (end - start).as_secs_f64()
+            f64::from(end.saw.wrapping_sub(start.saw)) * 1500.0 * 8.0 / start.until(&end)
         })
     }
 
@@ -94,23 +94,50 @@ impl Flow<'_> {
     }
 
     /// Bits per second of payload after the warm-up. `receive` does not block.
-    /// Both ends of the measured time are moments at which nothing was waiting
-    /// to be received: a receiver that got no processor for a while does not
-    /// count what piled up.
+    /// At both ends of the measured time nothing was waiting to be received: a
+    /// receiver that got no processor for a while does not count what piled up.
     fn measure(&self, receive: &mut impl FnMut() -> Option<usize>) -> f64 {
         let mut bytes = 0;
         let mut until_empty_after = |begin: Instant, least: Duration| {
             loop {
-                match receive() {
+                let looked = Looked::at(&mut *receive);
+                match looked.saw {
                     Some(more) => bytes += more,
-                    None if begin.elapsed() >= least => return (Instant::now(), bytes),
+                    None if begin.elapsed() >= least => return looked.but(bytes),
                     None => thread::sleep(Duration::from_micros(300)),
                 }
             }
         };
-        let (start, before) = until_empty_after(Instant::now(), self.warm_up);
-        let (end, after) = until_empty_after(start, self.measured);
-        (after - before) as f64 * 8.0 / (end - start).as_secs_f64()
+        let start = until_empty_after(Instant::now(), self.warm_up);
+        let end = until_empty_after(start.before, self.measured);
+        (end.saw - start.saw) as f64 * 8.0 / start.until(&end)
+    }
+}
+
+/// What was seen, at some time between two.
+struct Looked<T> {
+    before: Instant,
+    saw: T,
+    after: Instant,
+}
+
+impl<T> Looked<T> {
+    fn at(look: impl FnOnce() -> T) -> Looked<T> {
+        let before = Instant::now();
+        let saw = look();
+        let after = Instant::now();
+        Looked { before, saw, after }
+    }
+
+    fn but<U>(&self, saw: U) -> Looked<U> {
+        let Looked { before, after, .. } = *self;
+        Looked { before, saw, after }
+    }
+
+    /// Seconds that may lie between two looks, at most: whoever was held up
+    /// between clock and counter measures too little, and never too much.
+    fn until(&self, end: &Looked<T>) -> f64 {
+        (end.after - self.before).as_secs_f64()
     }
 }
 

@@ -257,8 +257,20 @@ async fn life(world: &World) {
         .unwrap();
 }
 
-/// Measures from the pod to the bridge, past the burst.
+/// Measures from the pod to the bridge, past the burst. 50 Mbit/s of IP packets are 48.3 of TCP's
+/// payload. What a busy machine kept from being sent is measured again; too much is too much.
 fn rate(pid: &str) {
+    let mut rates = Vec::new();
+    let held = (0..4).any(|_| {
+        rates.push(measured(pid).unwrap_or(0.0));
+        rates.last().is_some_and(|rate| *rate >= 44e6)
+    });
+    let most = rates.iter().copied().fold(0.0, f64::max);
+    assert!(held && most < 50.8e6, "{rates:?} bit/s");
+}
+
+/// Bits of payload per second; `None` where iperf3 did not come that far.
+fn measured(pid: &str) -> Option<f64> {
     let mut server = Command::new("iperf3");
     server
         .args(["-s", "-1", "-B", "10.99.0.1"])
@@ -266,26 +278,10 @@ fn rate(pid: &str) {
     let mut server = server.spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     let namespace = format!("--net=/proc/{pid}/ns/net");
-    let report = output(
-        "nsenter",
-        &[
-            &namespace,
-            "iperf3",
-            "-c",
-            "10.99.0.1",
-            "-O",
-            "3",
-            "-t",
-            "4",
-            "-J",
-        ],
-    );
+    let client = ["iperf3", "-c", "10.99.0.1", "-O", "3", "-t", "4", "-J"];
+    let report = output("nsenter", &[&[namespace.as_str()], &client[..]].concat());
     let _ = server.kill();
     let _ = server.wait();
-    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    let bits = report["end"]["sum_received"]["bits_per_second"]
-        .as_f64()
-        .unwrap();
-    // 50 Mbit/s of IP packets are 48.3 of TCP's payload.
-    assert!((44e6..50.8e6).contains(&bits), "{bits} bit/s");
+    let report: serde_json::Value = serde_json::from_str(&report).ok()?;
+    report["end"]["sum_received"]["bits_per_second"].as_f64()
 }

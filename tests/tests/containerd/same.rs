@@ -112,8 +112,7 @@ fn answers(world: &World, runtime: &str, tag: &str) -> Vec<(&'static str, String
 
     let logger = world.path("logger");
     let script = "#!/bin/sh\nexec 5>&-\nread line <&3\necho \"$CONTAINER_ID $CONTAINER_NAMESPACE $1 $2 $line\" >\"$2\"\n";
-    fs::write(&logger, script).unwrap();
-    fs::set_permissions(&logger, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    packrank_executable::write(&logger, script);
     let got = world.path(&id("got"));
     let uri = format!("binary://{}?tag={}", logger.display(), got.display());
     run("h", &["--log-uri", &uri], &["echo", "to a program"]);

@@ -145,11 +145,10 @@ fn a_failed_update_is_not_kept() {
     let mut command = scene.command(&scene.runtime);
     // The engine knows the container, and refuses the update: a status for
     // both verbs would be a container that is not there.
-    let engine = scene.write(
-        "refusing",
-        "#!/bin/sh\ncase \" $* \" in *' state '*) exec \"$REAL\" \"$@\";; *) exit 3;; esac\n",
-    );
-    std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let engine = scene.path("refusing");
+    let script =
+        "#!/bin/sh\ncase \" $* \" in *' state '*) exec \"$REAL\" \"$@\";; *) exit 3;; esac\n";
+    packrank_executable::write(&engine, script);
     command
         .env("REAL", &scene.engine)
         .arg("--engine")

@@ -58,7 +58,7 @@ case $MANAGER in
     ;;
 esac
 
-at_exit away '>/dev/null' '2>&1'
+at_exit away
 run >/dev/null
 PID=$(pid)
 _read "/proc/$PID/cgroup"

@@ -14,7 +14,7 @@ clear_up() { ctr tasks rm -f "$1"; ctr containers rm "$1"; }
 
 answers() { # runtime, tag
   local run=(run --runtime "$1") id=$2
-  at_exit clear_up "$id" '>/dev/null' '2>&1'
+  at_exit clear_up "$id"
   ctr "${run[@]}" --rm "$image" "$id" sh -c 'echo out; exit 7' && echo 'no status' || echo "status $?"
   ctr "${run[@]}" -d "$image" "$id" sleep 1000
   ctr tasks exec --exec-id x "$id" sh -c 'echo exec; exit 5' && echo 'no status' || echo "status $?"
@@ -50,7 +50,7 @@ expect_is 'the events' "$(others ours)" "$(others stock)"
 [[ $(told ours) == *oom* ]] || fail 'ours did not tell of the want of memory'
 
 ctr run -d --runtime io.containerd.packrank.v2 --annotation packrank.io/priority=low "$image" low sleep 1000
-at_exit clear_up low '>/dev/null' '2>&1'
+at_exit clear_up low
 systemctl restart containerd
 wait_for 30 ctr version >/dev/null
 expect_is 'after containerd came back' "$(status low)" RUNNING

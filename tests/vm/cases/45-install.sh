@@ -57,7 +57,7 @@ state | cmp - "$WORK/installed" || fail 'a second run changed something'
 
 case $MANAGER in
   docker)
-    at_exit docker rm -f "$name" "$name-2" '>/dev/null' '2>&1'
+    at_exit docker rm -f "$name" "$name-2"
     docker run -d --name "$name" --runtime packrank "${rank[@]}" "$image" >/dev/null
     expect_low "$(docker inspect -f '{{.State.Pid}}' "$name")"
     # The class by the runtime's name alone.
@@ -66,7 +66,7 @@ case $MANAGER in
     away() { docker rm -f "$name" "$name-2"; }
     ;;
   podman)
-    at_exit podman rm -f -t 0 "$name" "$name-2" '>/dev/null' '2>&1'
+    at_exit podman rm -f -t 0 "$name" "$name-2"
     # Nothing but the annotation: the hooks do it.
     podman run -d --name "$name" "${rank[@]}" "$image" >/dev/null
     expect_low "$(podman inspect -f '{{.State.Pid}}' "$name")"
@@ -78,7 +78,7 @@ case $MANAGER in
     expect_is 'the CRI' "$(ctr plugins list | awk '/\.cri\.| cri / { print $NF }' | sort -u)" ok
     expect_is 'the handler' "$(containerd config dump | grep -c 'runtimes.packrank\]')" 1
     expect_is 'the built-in handler' "$(containerd config dump | grep -c 'runtimes.runc\]')" 1
-    at_exit away '>/dev/null' '2>&1'
+    at_exit away
     ctr run -d --runc-binary /usr/local/bin/packrank-runtime "${rank[@]}" "$image" "$name" sleep 1000
     expect_low "$(ctr tasks list | awk -v name="$name" '$1 == name { print $2 }')"
     away() { ctr tasks kill -s KILL "$name"; wait_for 10 ctr tasks delete "$name"; ctr containers delete "$name"; }

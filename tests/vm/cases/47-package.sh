@@ -21,7 +21,7 @@ before=$(state)
 
 dpkg -i "$package" 2>&1
 watched # for a runtime mask would hide the unit
-at_exit dpkg --purge --force-all packrank '>/dev/null' '2>&1'
+at_exit dpkg --purge --force-all packrank
 # The guest's dpkg leaves documentation out.
 expect_is 'what dpkg finds changed' "$(dpkg --verify packrank | grep -v ' /usr/share/\(doc\|man\)' || true)" ''
 expect_is 'the unit' "$(systemd-analyze verify packrank-watcher.service 2>&1)" ''
@@ -31,7 +31,7 @@ said=$(packrank install --for docker --restart)
 expect_is 'programs that it places' "$(grep -c '^place' <<<"$said" || true)" 0
 expect_is 'the runtime' "$(jq -r .runtimes.packrank.path /etc/docker/daemon.json)" /usr/bin/packrank-runtime
 
-at_exit docker rm -f "$name" '>/dev/null' '2>&1'
+at_exit docker rm -f "$name"
 docker run -d --name "$name" --runtime packrank --annotation packrank.io/priority=low "$image" >/dev/null
 PID=$(docker inspect -f '{{.State.Pid}}' "$name")
 expect "/proc/$PID/oom_score_adj" 500

@@ -7,13 +7,13 @@
 # What earlier cases put there.
 systemctl stop packrank-watcher.service 2>/dev/null || true
 rm -rf /usr/local/bin/*packrank* /run/packrank
-at_exit packrank uninstall '>/dev/null' '2>&1'
+at_exit packrank uninstall
 case $MANAGER in
   docker | packs)
     systemctl stop docker.socket docker 2>/dev/null || true
     rm -f /etc/docker/daemon.json
     docker_up
-    at_exit docker rm -f web batch redis-low redis-high '>/dev/null' '2>&1'
+    at_exit docker rm -f web batch redis-low redis-high
     ;;
   podman) podman_up ;;
   containerd) containerd_up ;;

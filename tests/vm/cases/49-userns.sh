@@ -13,7 +13,7 @@ jq '.["userns-remap"] = "default"' "$LAB/examples/docker/daemon.json" >/etc/dock
 at_exit rm -f /etc/docker/daemon.json
 docker_up
 name=$(_id web)
-at_exit docker rm -f "$name" '>/dev/null' '2>&1'
+at_exit docker rm -f "$name"
 docker run -d --name "$name" --runtime packrank --annotation packrank.io/priority=low "$image" sleep 1000 >/dev/null
 PID=$(docker inspect -f '{{.State.Pid}}' "$name")
 _read "/proc/$PID/cgroup"
