@@ -41,27 +41,35 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let from = now.unwrap_or_default().saturating_sub(since);
         u64::try_from(from.as_millis()).unwrap_or(u64::MAX)
     });
-    let mut after = 0;
+    let (mut after, mut began) = (0, Json::Null);
+    let mut silent = false;
     loop {
-        match ask(
-            &socket(&args.run),
-            &json!({ "verb": "events", "after": after }),
-        ) {
+        let request = json!({ "verb": "events", "after": after });
+        match ask(&socket(&args.run), &request) {
             Ok(answer) => {
                 let next = answer["next"].as_u64().unwrap_or(1);
-                // Another watcher counts from one again.
-                let restarted = next <= after;
-                if !restarted && show(args, &answer, from).is_err() {
+                let another = answer["began"] != began || next <= after;
+                began = answer["began"].clone();
+                silent = false;
+                if another && after > 0 {
+                    // It counts from one again: asked anew, for all of it.
+                    after = 0;
+                    continue;
+                }
+                if show(args, &answer, from).is_err() {
                     // Whoever read it has gone.
                     return ExitCode::SUCCESS;
                 }
-                after = if restarted { 0 } else { next - 1 };
-                if restarted {
-                    continue;
-                }
+                after = next - 1;
             }
             // None runs while nothing is ranked; the next one is waited for.
-            Err(AskError::NoWatcher { .. }) if args.follow => after = 0,
+            Err(AskError::NoWatcher { .. }) if args.follow => {}
+            // It has much to do, is stopped, or has just ended.
+            Err(error @ (AskError::Silent(_) | AskError::Strange(_))) if args.follow => {
+                if !std::mem::replace(&mut silent, true) {
+                    eprintln!("packrank: {error}; waiting for it");
+                }
+            }
             Err(error) => return terminal::fail(&error),
         }
         if !args.follow {

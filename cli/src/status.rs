@@ -71,12 +71,12 @@ fn list(packs: &Packs, run: &Path) -> Result<(), String> {
         }
     }
     records.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.id.cmp(&b.id)));
+    let watcher = Watched::ask(run);
+    println!("{}", watcher.head());
     if records.is_empty() {
         println!("no ranked container runs here");
         return Ok(());
     }
-    let watcher = Watched::ask(run);
-    println!("{}", watcher.head());
     println!("{:<10} {:<14} {:>8}  name", "class", "id", "pid");
     for record in records {
         let state = if running::alive(&record) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use packrank_core::record::{AncestorDeed, Packs, RecordError};
+use packrank_core::record::{AncestorDeed, Packs};
 use packrank_kernel::cgroup::{CgroupError, Folder, Mounts, Version, number};
 
 use crate::decide::{Above, Outcome, State};
@@ -20,36 +20,45 @@ pub struct Ancestors {
     known: Vec<(Above, AncestorDeed)>,
     /// What the kernel has and systemd was not told yet.
     untold: Vec<(Above, u64, u64)>,
-    /// What a watcher before this one found.
-    found: Vec<AncestorDeed>,
+    /// What is known is not what is written down.
+    unsaved: bool,
 }
 
 impl Ancestors {
-    /// With what an earlier watcher left.
+    /// With what an earlier watcher left: what it raised is given back, also
+    /// where no pack is found again.
     #[must_use]
-    pub fn load(packs: &Packs) -> Ancestors {
-        Ancestors {
-            known: Vec::new(),
-            untold: Vec::new(),
-            found: packs.ancestors(),
+    pub fn load(packs: &Packs, mounts: &Mounts, state: &mut State) -> Ancestors {
+        let mut ancestors = Ancestors::default();
+        let found = packs.ancestors();
+        for deed in &found {
+            ancestors.learn(mounts, state, &deed.cgroup, &found);
         }
+        ancestors
     }
 
     /// The nearest cgroup above `path`, all above it made known; `None` on
     /// version 1, which has no such protection, and directly under the root.
     pub fn of(&mut self, mounts: &Mounts, state: &mut State, path: &Path) -> Option<Above> {
+        let folder = path.strip_prefix("/").unwrap_or(path).parent()?;
+        self.learn(mounts, state, folder, &[])
+    }
+
+    /// Makes a cgroup and all above it known; `found`: what these had before.
+    fn learn(
+        &mut self,
+        mounts: &Mounts,
+        state: &mut State,
+        folder: &Path,
+        found: &[AncestorDeed],
+    ) -> Option<Above> {
         if mounts.version() != Version::V2 {
             return None;
         }
         let root = mounts.root(packrank_core::record::UNIFIED)?;
         let mut above = None;
         let mut at = PathBuf::new();
-        for component in path
-            .strip_prefix("/")
-            .unwrap_or(path)
-            .parent()?
-            .components()
-        {
+        for component in folder.components() {
             at.push(component);
             let known = self.known.iter().find(|(_, deed)| deed.cgroup == at);
             if let Some((id, _)) = known {
@@ -60,7 +69,7 @@ impl Ancestors {
             let Ok((min, low)) = protection(&folder) else {
                 break;
             };
-            let found = self.found.iter().find(|deed| deed.cgroup == at).cloned();
+            let found = found.iter().find(|deed| deed.cgroup == at).cloned();
             let deed = found.unwrap_or(AncestorDeed {
                 cgroup: at.clone(),
                 min,
@@ -73,18 +82,26 @@ impl Ancestors {
         above
     }
 
-    /// Keeps over a restart what they had before.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn save(&self, packs: &Packs) -> Result<(), RecordError> {
+    /// Keeps over a restart what they had before. What cannot be written is
+    /// written by [`Ancestors::keep`].
+    pub fn save(&mut self, packs: &Packs) {
         let deeds: Vec<AncestorDeed> = self.known.iter().map(|(_, deed)| deed.clone()).collect();
-        packs.write_ancestors(&deeds)
+        self.unsaved = packs.write_ancestors(&deeds).is_err();
+    }
+
+    /// Writes down what is not yet.
+    pub fn keep(&mut self, packs: &Packs) {
+        if self.unsaved {
+            self.save(packs);
+        }
     }
 
     /// Forgets those that have nothing under them and their own values back.
     pub fn forget(&mut self, state: &mut State) {
-        state.forget_above(|id| self.known.retain(|(known, _)| *known != id));
+        state.forget_above(|id| {
+            self.known.retain(|(known, _)| *known != id);
+            self.unsaved = true;
+        });
     }
 
     /// Writes a protection. `pressed`: memory presses, so that systemd is told

@@ -39,7 +39,7 @@ pub fn carry_out(
         },
         Deed::Protect { above, min, low } => {
             // What they had before is on disk before it changes.
-            let _ = ancestors.save(&registry.packs);
+            ancestors.save(&registry.packs);
             return ancestors.protect(mounts, above, (min, low), state.alert());
         }
         _ => {}

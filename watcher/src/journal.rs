@@ -22,13 +22,15 @@ pub struct Journal {
     events: VecDeque<Event>,
     counts: BTreeMap<(&'static str, Option<&'static str>), u64>,
     next: u64,
+    began: u64,
     print: bool,
 }
 
 impl Journal {
-    /// An empty one; `print`: each also goes to standard output.
+    /// An empty one; `print`: each also goes to standard output. `began`: now,
+    /// in milliseconds since the epoch.
     #[must_use]
-    pub fn new(print: bool) -> Journal {
+    pub fn new(print: bool, began: u64) -> Journal {
         // All there can be: counting while memory presses makes no new one.
         let classes = || Priority::ALL.into_iter().map(|class| Some(class.name()));
         let kinds = NAMES.into_iter().flat_map(|deed| {
@@ -39,6 +41,7 @@ impl Journal {
             events: VecDeque::with_capacity(KEPT),
             counts: kinds.collect(),
             next: 1,
+            began,
             print,
         }
     }
@@ -95,6 +98,12 @@ impl Journal {
         self.next
     }
 
+    /// When it began: another watcher's is another.
+    #[must_use]
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
     /// How many deeds of each kind were done to each class since the start.
     #[must_use]
     pub fn counts(&self) -> Json {
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_numbers_go_on() {
-        let mut journal = Journal::new(false);
+        let mut journal = Journal::new(false, 0);
         for n in 0..1_000 {
             journal.say(format!("{n}"), None, n);
         }

@@ -17,7 +17,7 @@ use packrank_kernel::cgroup::{Cgroup, Mounts, start_time};
 use packrank_kernel::net;
 
 use crate::above::Ancestors;
-use crate::decide::{Knob, Millis, Sample, Slot, State, Why};
+use crate::decide::{Knob, Millis, Pack, Sample, Slot, State, Why};
 use crate::deeds::{Beside, Reason, Scribe};
 use crate::observe::{PackReader, Wanted};
 
@@ -50,7 +50,12 @@ pub struct Kept {
     pub counted: Option<u64>,
     /// The name of its record's file, and of its deeds'.
     pub file: Arc<Path>,
+    /// Its deeds could not be written down.
+    unwritten: bool,
 }
+
+/// Between two tries to write down what could not be, in milliseconds.
+const RETRY_MS: u64 = 1_000;
 
 /// A file as it was when it was read.
 type Stamp = (u64, u64, i64, i64);
@@ -67,6 +72,10 @@ pub struct Registry {
     /// By file name.
     files: BTreeMap<Arc<Path>, (Stamp, Option<Slot>)>,
     scribe: Scribe,
+    /// When what could not be written down is tried again.
+    retry: Option<Millis>,
+    /// That it cannot be was told.
+    failing: bool,
     new: Vec<Slot>,
 }
 
@@ -85,6 +94,8 @@ impl Registry {
             kept: Vec::new(),
             samples: Vec::new(),
             files: BTreeMap::new(),
+            retry: None,
+            failing: false,
             new: Vec::new(),
         })
     }
@@ -97,26 +108,55 @@ impl Registry {
     }
 
     /// Writes down what is about to be done to the packs whose deeds changed.
-    /// A failure is told and does not stop the deed: a full disk is no reason
-    /// to let a node die.
-    pub fn save(&mut self, state: &mut State, mut failed: impl FnMut(RecordError)) {
-        let (kept, scribe) = (&self.kept, &mut self.scribe);
+    /// A failure is told, the first of its kind, and does not stop the deed: a
+    /// full disk is no reason to let a node die. It is tried again each second.
+    pub fn save(&mut self, state: &mut State, now: Millis, mut failed: impl FnMut(RecordError)) {
+        let (kept, scribe) = (&mut self.kept, &mut self.scribe);
+        let mut error = None;
+        let mut write = |kept: &mut Kept, pack: &Pack| match scribe.write(kept, pack) {
+            Ok(()) => kept.unwritten = false,
+            Err(why) => {
+                kept.unwritten = true;
+                error = Some(why);
+            }
+        };
         state.unsaved(|slot, pack| {
-            if let Some(Some(kept)) = kept.get(slot.0 as usize)
-                && let Err(error) = scribe.write(kept, pack)
-            {
-                failed(error);
+            if let Some(Some(kept)) = kept.get_mut(slot.0 as usize) {
+                write(kept, pack);
             }
         });
+        if self.retry.is_some_and(|at| now >= at) {
+            self.retry = None;
+            for (slot, kept) in (0..).map(Slot).zip(kept) {
+                if let Some(kept) = kept.as_mut().filter(|kept| kept.unwritten)
+                    && let Some(pack) = state.pack(slot)
+                {
+                    write(kept, pack);
+                }
+            }
+        }
+        match error {
+            Some(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    failed(error);
+                }
+                self.retry.get_or_insert(now.plus(RETRY_MS));
+            }
+            None if self.retry.is_none() => self.failing = false,
+            None => {}
+        }
     }
 
-    /// Writes down why a pack is about to be killed. Best effort: that it
-    /// cannot be written does not save the pack.
+    /// Writes down why a pack is about to be killed. That it cannot be written
+    /// does not save the pack.
     pub fn save_kill(&mut self, state: &State, slot: Slot, why: Why) {
         let kept = self.kept.get_mut(slot.0 as usize).and_then(Option::as_mut);
         if let (Some(kept), Some(pack)) = (kept, state.pack(slot)) {
             kept.beside.killed = Some(Reason::Now(why));
-            let _ = self.scribe.write(kept, pack);
+            if self.scribe.write(kept, pack).is_err() {
+                kept.unwritten = true;
+                self.retry.get_or_insert_default();
+            }
         }
     }
 
@@ -255,6 +295,7 @@ impl Registry {
             guarantee,
             counted: None,
             file: name.clone(),
+            unwritten: false,
         });
         Ok(slot)
     }

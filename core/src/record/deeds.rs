@@ -31,6 +31,10 @@ pub struct Deeds {
     pub killed: Option<String>,
     /// Values by the setting's name.
     pub taken: BTreeMap<String, Taken>,
+    /// There is a file, and what it says cannot be read: anything may have been
+    /// done.
+    #[serde(skip)]
+    pub damaged: bool,
     /// Members a newer version wrote.
     #[serde(flatten)]
     pub unknown: Map<String, Json>,

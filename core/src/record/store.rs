@@ -242,18 +242,24 @@ impl Packs {
     }
 
     /// What the watcher has done to this very container; nothing when the file
-    /// is absent, damaged or another container's of the same id.
+    /// is absent or another container's of the same id, and
+    /// [`Deeds::damaged`] when it cannot be read.
     #[must_use]
     pub fn deeds(&self, record: &Record) -> Deeds {
-        read_trusted(&self.deeds_path(&record.id))
-            .ok()
-            .and_then(|bytes| parse_deeds(&bytes).ok())
+        let found = match read_trusted(&self.deeds_path(&record.id)) {
+            Ok(bytes) => parse_deeds(&bytes).ok(),
+            Err(error) if error.is_absent() => Some(Deeds::default()),
+            Err(_) => None,
+        };
+        let damaged = found.is_none();
+        found
             .filter(|d| d.id == record.id && d.pid == record.pid && d.started == record.started)
             .unwrap_or_else(|| Deeds {
                 version: VERSION,
                 id: record.id.clone(),
                 pid: record.pid,
                 started: record.started,
+                damaged,
                 ..Deeds::default()
             })
     }

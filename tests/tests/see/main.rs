@@ -7,6 +7,7 @@
 )]
 
 mod dashboard;
+mod follow;
 mod metrics;
 mod prometheus;
 mod report;

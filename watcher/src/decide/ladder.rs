@@ -8,7 +8,10 @@
 //! | low | reclaim | | | |
 //! | medium | reclaim | reclaim, once scavengers are dry | | |
 //! | high | reclaim, kill | reclaim, once no scavenger lives | | |
-//! | critical | kill | freeze, kill | clamp, once no low one lives | protect |
+//! | critical | kill, reclaim | freeze, kill, reclaim, once no scavenger lives | clamp, once no low one lives | protect |
+//!
+//! At critical cache is asked for last: the stall that is to end makes that as
+//! slow as all else, and an end is one short write.
 
 use packrank_core::Priority;
 use packrank_core::record::Amount;
@@ -57,30 +60,48 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn climb(&mut self) {
-        let mut gives = self.reclaim(Priority::Scavenger);
-        if self.level >= Level::Medium {
-            let dead = !self.state.any_lives(Priority::Scavenger);
-            if !gives && (self.level == Level::Medium || dead) {
-                gives = self.reclaim(Priority::Low);
-            }
-        }
-        if self.level >= Level::High {
-            self.signal();
-            if self.state.any_lives(Priority::Scavenger) {
-                self.kill(Priority::Scavenger, gives);
-                return;
-            }
-        }
+        // As it was found: who is killed in this look has not given it yet.
+        let scavengers = self.state.any_lives(Priority::Scavenger);
         if self.level == Level::Critical {
-            self.protect();
-            if self.state.any_lives(Priority::Low) {
-                if self.freeze() {
-                    self.kill(Priority::Low, false);
-                }
-                return;
+            self.end(scavengers);
+            self.ask(scavengers);
+            return;
+        }
+        let gives = self.ask(scavengers);
+        if self.level == Level::High {
+            self.signal();
+            if scavengers {
+                self.kill(Priority::Scavenger, gives);
             }
+        }
+    }
+
+    /// Asks for cache, low packs once no scavenger has any or, when it is high
+    /// time, lives; whether scavengers, or then low ones, give.
+    fn ask(&mut self, scavengers: bool) -> bool {
+        let gives = self.reclaim(Priority::Scavenger);
+        let next = match self.level {
+            Level::None | Level::Low => false,
+            Level::Medium => true,
+            Level::High | Level::Critical => !scavengers,
+        };
+        gives || (next && self.reclaim(Priority::Low))
+    }
+
+    /// What critical takes: lives, then use.
+    fn end(&mut self, scavengers: bool) {
+        if scavengers {
+            self.kill(Priority::Scavenger, false);
+        } else if self.state.any_lives(Priority::Low) {
+            self.protect();
+            if self.freeze() {
+                self.kill(Priority::Low, false);
+            }
+        } else {
+            self.protect();
             self.clamp();
         }
+        self.signal();
     }
 
     fn push(&mut self, slot: Option<Slot>, deed: Deed) -> bool {
@@ -169,7 +190,7 @@ impl Step<'_> {
         let waited = self
             .now
             .passed(self.state.memory.since(), config.reclaim_time);
-        if gives && self.level < Level::Critical && !waited {
+        if gives && !waited {
             return;
         }
         if let Some((slot, _)) = self.state.last_kill {

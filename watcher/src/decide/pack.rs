@@ -94,6 +94,9 @@ impl Pack {
         for knob in Knob::ALL {
             let taken = deeds.taken.get(knob.key().name());
             dials[knob as usize] = dial(config, record, knob, taken, now);
+            if deeds.damaged {
+                dials[knob as usize].believe(None);
+            }
         }
         Pack {
             facts,
@@ -102,7 +105,8 @@ impl Pack {
             measured: None,
             forecasts: Forecasts::default(),
             broken: Broken::default(),
-            frozen: deeds.frozen,
+            // To thaw one that is not frozen does nothing.
+            frozen: deeds.frozen || deeds.damaged,
             killed: deeds.killed.as_ref().map(|_| Killed {
                 at: now,
                 stuck: false,

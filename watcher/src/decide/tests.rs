@@ -140,6 +140,33 @@ fn high_kills_scavengers_one_at_a_time_the_largest_first_and_nobody_else() {
 }
 
 #[test]
+fn at_critical_a_life_is_taken_before_cache_is_asked_for() {
+    for classes in [&ALL[..], &ALL[1..]] {
+        let mut lab = Lab::new(classes);
+        for sample in lab.samples.iter_mut().flatten() {
+            sample.cache = Some(40 * MIB);
+        }
+        let list = lab.used(98).after(1_000);
+        let at = |deed: fn(&Deed) -> bool| list.iter().position(|(_, d)| deed(d));
+        let kill = at(|deed| *deed == Deed::Kill);
+        let asked = at(|deed| matches!(deed, Deed::Reclaim(_)));
+        assert!(kill.is_some(), "{list:?}");
+        assert!(asked.is_none_or(|asked| kill < Some(asked)), "{list:?}");
+        assert!(list.iter().all(|(slot, d)| *slot == 0
+            || *slot == 99
+            || !matches!(d, Deed::Kill | Deed::Reclaim(_))));
+    }
+    let mut lab = Lab::new(&[ALL[0], ALL[0]]);
+    for sample in lab.samples.iter_mut().flatten() {
+        sample.cache = Some(40 * MIB);
+    }
+    let list = lab.used(98).after(1_000);
+    let deeds: Vec<Deed> = list.iter().map(|(_, deed)| *deed).collect();
+    assert_eq!(deeds[..2], [Deed::Kill, Deed::Reclaim(32 * MIB)]);
+    assert_ne!(list[0].0, list[1].0, "who dies gives anyway");
+}
+
+#[test]
 fn an_old_average_kills_nobody() {
     let mut lab = Lab::new(&[ALL[0], ALL[0]]);
     let stall = |total| {

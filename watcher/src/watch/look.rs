@@ -83,15 +83,17 @@ impl Watcher {
         if !node.has_pressure() {
             notes.push("no pressure information: memory in use decides alone".to_owned());
         }
+        let mounts = Mounts::find(&roots.cgroup)?;
+        let mut state = State::new(config.clone());
         Ok(Watcher {
-            mounts: Mounts::find(&roots.cgroup)?,
-            ancestors: Ancestors::load(&packs),
+            ancestors: Ancestors::load(&packs, &mounts, &mut state),
+            mounts,
             registry: Registry::new(packs)?,
-            state: State::new(config.clone()),
+            state,
             node,
             last: Node::default(),
             actions: Actions::with_room(ROOM),
-            journal: Journal::new(print),
+            journal: Journal::new(print, wall_clock()),
             history,
             begin: Instant::now(),
             compact: roots.proc.join("sys/vm/compact_memory"),
@@ -175,6 +177,7 @@ impl Watcher {
             return;
         }
         self.ancestors.forget(&mut self.state);
+        self.ancestors.keep(&self.registry.packs);
         let (state, registry) = (&self.state, &self.registry);
         self.history
             .note(state, registry, &self.last, self.now(), wall_clock());
@@ -231,9 +234,10 @@ impl Watcher {
     }
 
     fn carry_out(&mut self, now: Millis) {
-        self.save();
+        self.save(now);
         for at in 0..self.actions.list().len() {
             let action = self.actions.list()[at];
+            let begun = wall_clock();
             let outcome = act::carry_out(
                 &action,
                 &self.state,
@@ -245,14 +249,14 @@ impl Watcher {
             self.state.answer(&action, outcome, now);
             let pack = action.slot.and_then(|slot| self.registry.pack(slot));
             let of = pack.map(|kept| (kept.id.clone(), kept.class));
-            self.journal.add(&action, outcome, of, wall_clock());
+            self.journal.add(&action, outcome, of, begun);
         }
-        self.save();
+        self.save(now);
     }
 
-    fn save(&mut self) {
+    fn save(&mut self, now: Millis) {
         let journal = &mut self.journal;
-        self.registry.save(&mut self.state, |error| {
+        self.registry.save(&mut self.state, now, |error| {
             journal.say(error.to_string(), None, wall_clock());
         });
     }

@@ -19,7 +19,11 @@ impl Watcher {
             Request::Node {} => Ok(self.counted(status::node)),
             Request::Events { after } => {
                 let events: Vec<&Event> = self.journal.after(after).collect();
-                Ok(json!({ "events": events, "next": self.journal.next() }))
+                Ok(json!({
+                    "events": events,
+                    "next": self.journal.next(),
+                    "began": self.journal.began(),
+                }))
             }
             Request::Pause { on } => {
                 self.state.pause(on);

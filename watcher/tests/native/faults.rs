@@ -1,11 +1,14 @@
 //! What befalls the watcher itself.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use packrank_core::key::Key;
+use packrank_core::record::{Amount, GuaranteeFile};
 use serde_json::json;
 
 use crate::lab::Lab;
@@ -74,6 +77,13 @@ fn a_full_disk_is_told_and_lets_nobody_die_in_the_wrong_order() {
     };
     lab.packs.make().unwrap();
     let packs = ["low", "scavenger", "critical"].map(|class| lab.pack(class, json!({})));
+    // Idle, it loses all of its quota that it may in two steps, and no more.
+    lab.policy(
+        "[watch]\nhold = 1\nadaptive.every = 1\nadaptive.down-after = 1\nadaptive.shrink = 50\n\
+         ladder.dying = 1\n",
+    );
+    let idle = lab.pack("normal", json!({}));
+    let quota = lab.pod(idle).cgroup.value(Key::CpuQuota).unwrap();
     lab.watch();
     let filler = run.join("filler");
     let filled = fs::write(&filler, vec![b'x'; 1 << 20]).unwrap_err();
@@ -87,8 +97,19 @@ fn a_full_disk_is_told_and_lets_nobody_die_in_the_wrong_order() {
     );
     assert!(lab.said().contains("No space left"), "{}", lab.said());
     assert!(lab.alive(packs[2]), "{}", lab.said());
-    lab.used(10);
+    let deeds = run.join(format!("deeds/p{idle}.json"));
+    if quota.is_some() {
+        lab.wait("the idle one's quota has shrunk", |lab| {
+            lab.pod(idle).cgroup.value(Key::CpuQuota).unwrap() == Some(Amount::At(25_000))
+        });
+    }
+    assert!(!deeds.exists(), "nobody could write that down");
     fs::remove_file(&filler).unwrap();
+    lab.wait("it is written down after all", |_| {
+        let text = fs::read_to_string(&deeds).unwrap_or_default();
+        quota.is_none() || text.contains("\"adapted\":25000")
+    });
+    lab.used(10);
     lab.wait("it answers", |lab| {
         lab.try_ask(&json!({ "verb": "status" })).is_some()
     });
@@ -99,4 +120,64 @@ fn a_full_disk_is_told_and_lets_nobody_die_in_the_wrong_order() {
     );
     lab.kill_watcher();
     drop(disk);
+}
+
+#[test]
+fn what_was_written_of_a_pack_and_cannot_be_read_is_undone() {
+    let Some(mut lab) = Lab::new("damaged") else {
+        return;
+    };
+    let pack = lab.pack("low", json!({}));
+    let quota = Key::CpuQuota;
+    let has = |lab: &mut Lab| lab.pod(pack).cgroup.value(quota).unwrap();
+    let limited = has(&mut lab).is_some();
+    if limited {
+        let squeezed = Some(Amount::At(30_000));
+        let cgroup = &lab.pod(pack).cgroup;
+        let file = GuaranteeFile::Low;
+        cgroup.set(quota, Amount::At(30_000), &[], file).unwrap();
+        assert_eq!(has(&mut lab), squeezed);
+    }
+    lab.pod(pack).cgroup.freeze().unwrap();
+    let deeds = lab.packs.deeds_folder().join("p0.json");
+    fs::write(&deeds, "{\"version\":1,\"frozen\":tr").unwrap();
+    fs::set_permissions(&deeds, fs::Permissions::from_mode(0o600)).unwrap();
+    lab.watch();
+    lab.wait("it is thawed and has its quota", |lab| {
+        let thawed = lab.pod(pack).cgroup.frozen().unwrap() != Some(true);
+        thawed && (!limited || has(lab) == Some(Amount::At(100_000)))
+    });
+    lab.wait("the file is gone", |_| !deeds.exists());
+    assert!(lab.alive(pack));
+}
+
+#[test]
+fn pressure_that_cannot_be_read_for_a_while_is_no_pressure() {
+    let Some(mut lab) = Lab::new("psi") else {
+        return;
+    };
+    let pack = lab.pack("scavenger", json!({}));
+    let file = lab.folder.path().join("proc/pressure/memory");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let line = |kind| format!("{kind} avg10=15.00 avg60=0.00 avg300=0.00 total=5000\n");
+    let presses = line("some") + "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
+    fs::write(&file, &presses).unwrap();
+    lab.watch();
+    for round in 0..3 {
+        for (text, level) in [
+            (presses.as_str(), "low"),
+            ("", "none"),
+            ("some avg10=", "none"),
+        ] {
+            fs::write(&file, text).unwrap();
+            lab.wait("the level follows", |lab| {
+                let node = lab.ask(json!({ "verb": "node" }));
+                node["pressure"]["memory"] == level
+            });
+        }
+        assert!(lab.alive(pack), "round {round}: {}", lab.said());
+    }
+    // What is in use is told by another file, and counts meanwhile.
+    lab.used(93);
+    lab.wait("the scavenger is killed", |lab| !lab.alive(pack));
 }

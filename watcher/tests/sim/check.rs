@@ -112,7 +112,10 @@ impl Checker {
                     self.scavengers_dry(step)?;
                 }
             }
-            Deed::Set { knob, to, .. } => self.set(step, pack, knob, to, pressed)?,
+            Deed::Set { knob, from, to } => {
+                // Of what is not known it cannot be known that it is taken from.
+                self.set(step, pack, knob, to, pressed && from.is_some())?;
+            }
             _ => {}
         }
         Ok(())
@@ -279,7 +282,8 @@ fn number(pack: &Container, knob: Knob) -> u64 {
 }
 
 /// After calm, nothing is held, and the kernel has what it should.
-pub fn given_back(world: &World, state: &State) -> Result<(), String> {
+/// `now`: by the watcher's own clock.
+pub fn given_back(world: &World, state: &State, now: u64) -> Result<(), String> {
     for pack in world.containers.iter().filter(|c| c.alive) {
         let Some(known) = state.pack(pack.slot) else {
             continue;
@@ -296,7 +300,7 @@ pub fn given_back(world: &World, state: &State) -> Result<(), String> {
                 return Err(format!("{}: {knob:?} is still pressed", pack.record.id));
             }
             // What has just changed by itself may still wait for its write.
-            let settled = world.now - dial.changed.number() > 120_000 || dial.changed.number() == 0;
+            let settled = now - dial.changed.number() > 120_000 || dial.changed.number() == 0;
             let kernel = pack.values[knob as usize];
             if settled && kernel != Some(dial.adapted()) && !known.facts.audit {
                 return Err(format!(

@@ -13,10 +13,12 @@
 )]
 
 mod check;
+mod fault;
 mod node;
 mod rng;
 mod run;
 
+use fault::Fault;
 use run::{Shape, run};
 
 fn number(name: &str) -> Option<u64> {
@@ -30,6 +32,7 @@ fn small(seed: u64, print: bool) -> Shape {
         seconds: 300 + seed * 7 % 600,
         faults: [0, 0, 5, 25][seed as usize % 4],
         churn: !seed.is_multiple_of(3),
+        only: None,
         print,
     }
 }
@@ -67,7 +70,43 @@ fn thousands_of_small_nodes() {
 #[test]
 fn one_seed() {
     if let Some(seed) = number("SIM_SEED") {
-        println!("{:?}", live(seed, small(seed, true)));
+        println!("{:?}", live(seed, shape(seed, true)));
+    }
+}
+
+/// The shape that `SIM_FAULT`, a number of [`Fault::ALL`], makes of a small node.
+fn shape(seed: u64, print: bool) -> Shape {
+    match number("SIM_FAULT") {
+        Some(fault) => faulty(seed, Fault::ALL[fault as usize], print),
+        None => small(seed, print),
+    }
+}
+
+/// A small node on which one thing goes wrong.
+fn faulty(seed: u64, fault: Fault, print: bool) -> Shape {
+    Shape {
+        faults: 0,
+        churn: false,
+        only: Some(fault),
+        ..small(seed, print)
+    }
+}
+
+#[test]
+fn each_fault_on_a_hundred_nodes() {
+    for (at, fault) in Fault::ALL.into_iter().enumerate() {
+        let mut befell = 0;
+        for seed in 0..100 {
+            let history = run(seed, faulty(seed, fault, false)).unwrap_or_else(|broken| {
+                panic!(
+                    "{fault:?}, seed {seed} {broken}\nreplay: SIM_FAULT={at} SIM_SEED={seed} cargo \
+                     test -p packrank-watcher --test sim one_seed -- --nocapture"
+                )
+            });
+            befell += history.befell;
+        }
+        println!("{fault:?}: {befell} times");
+        assert!(befell >= 100, "{fault:?} befell only {befell} times");
     }
 }
 
@@ -86,6 +125,7 @@ fn a_day() {
         seconds: 86_400,
         faults: 2,
         churn: true,
+        only: None,
         print: false,
     };
     println!("{:?}", live(4711, shape));
@@ -98,6 +138,7 @@ fn ten_thousand_packs() {
         seconds: 30,
         faults: 2,
         churn: false,
+        only: None,
         print: false,
     };
     // Their calm takes 15 minutes of looks at 10 000 packs.

@@ -284,9 +284,9 @@ impl World {
         }
     }
 
-    pub fn sample(&self, container: &Container) -> Sample {
+    pub fn sample(&self, container: &Container, at: Millis) -> Sample {
         Sample {
-            at: Millis::at(self.now),
+            at,
             populated: container.alive,
             memory: Some(container.charged()),
             cache: Some(container.cache),

@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use packrank_core::record::{Amount, Deeds};
 use packrank_watcher::Config;
 use packrank_watcher::decide::{
-    Action, Actions, Deed, Knob, Millis, Observation, Outcome, Sample, State, decide,
+    Action, Actions, Deed, Knob, Millis, Observation, Outcome, Sample, Slot, State, decide,
 };
 
 use crate::check::{Checker, Step, given_back};
-use crate::node::{World, die};
+use crate::fault::Fault;
+use crate::node::{Container, World, die};
 use crate::rng::Rng;
 
 /// What a run is made of.
@@ -20,6 +21,8 @@ pub struct Shape {
     pub seconds: u64,
     /// Refused, late and lost, in percent.
     pub faults: u64,
+    /// What goes wrong beside that, and nothing else.
+    pub only: Option<Fault>,
     /// Whether packs come, go and restart, and the watcher too.
     pub churn: bool,
     pub print: bool,
@@ -34,19 +37,25 @@ pub struct History {
     pub sets: u64,
     pub freezes: u64,
     pub oom_kills: u64,
+    /// How often the one fault befell it.
+    pub befell: u64,
 }
 
-struct Run {
-    rng: Rng,
-    world: World,
+pub struct Run {
+    pub rng: Rng,
+    pub world: World,
     state: State,
     actions: Actions,
     checker: Checker,
-    disk: BTreeMap<String, Deeds>,
-    samples: Vec<Option<Sample>>,
+    pub disk: BTreeMap<String, Deeds>,
+    /// What could not be written down yet.
+    unwritten: Vec<Slot>,
+    pub samples: Vec<Option<Sample>>,
     late: Vec<(u64, Action)>,
-    shape: Shape,
-    history: History,
+    /// When this watcher began: its clock counts from there.
+    begin: u64,
+    pub shape: Shape,
+    pub history: History,
     hasher: DefaultHasher,
 }
 
@@ -61,6 +70,8 @@ pub fn run(seed: u64, shape: Shape) -> Result<History, String> {
         actions: Actions::with_room(256),
         checker: Checker::default(),
         disk: BTreeMap::new(),
+        unwritten: Vec::new(),
+        begin: 0,
         samples: Vec::new(),
         late: Vec::new(),
         shape,
@@ -77,21 +88,27 @@ pub fn run(seed: u64, shape: Shape) -> Result<History, String> {
     // Calm, and a kernel that obeys: everything comes back.
     run.world.calm = true;
     run.shape.faults = 0;
+    run.shape.only = None;
     run.shape.churn = false;
     let end = run.world.now + 900_000;
     while run.world.now < end {
         run.step().map_err(|e| told(e, &run))?;
     }
-    given_back(&run.world, &run.state).map_err(|e| told(e, &run))?;
+    given_back(&run.world, &run.state, run.now().number()).map_err(|e| told(e, &run))?;
     run.history.hash = run.hasher.finish();
     run.history.oom_kills = run.world.oom_kills;
     Ok(run.history)
 }
 
 impl Run {
+    /// By the clock of the watcher that runs.
+    fn now(&self) -> Millis {
+        Millis::at(self.world.now - self.begin)
+    }
+
     fn start(&mut self) {
         let record = self.world.record(&mut self.rng);
-        let now = Millis::at(self.world.now);
+        let now = self.now();
         let slot = self.state.join(&record, &Deeds::default(), None, now);
         self.checker.forget(slot);
         self.samples
@@ -109,17 +126,32 @@ impl Run {
         if self.shape.churn {
             self.churn()?;
         }
+        if self.befalls(Fault::Killed) {
+            self.restart(false)?;
+        }
+        if self.befalls(Fault::Damaged) {
+            self.damage();
+            self.restart(false)?;
+        }
+        if self.befalls(Fault::Stopped) {
+            for _ in 0..self.rng.between(1, 600) {
+                self.world.pass(&mut self.rng, 1_000);
+            }
+        }
+        let at = self.now();
         for container in &self.world.containers {
             // A lost event: the old figures stay.
             if !self.rng.chance(self.shape.faults) {
-                self.samples[container.slot.0 as usize] = Some(self.world.sample(container));
+                self.samples[container.slot.0 as usize] = Some(self.world.sample(container, at));
             }
         }
+        let node = self.seen_node();
+        self.spoil();
         let seen = Observation {
-            node: self.world.node(),
+            node,
             packs: &self.samples,
         };
-        let now = Millis::at(self.world.now);
+        let now = at;
         decide(&mut self.state, &seen, now, &mut self.actions);
         let actions = self.actions.list();
         let step = Step {
@@ -133,7 +165,7 @@ impl Run {
         self.save();
         if self.shape.churn && self.rng.next().is_multiple_of(500) {
             // Killed between saving and acting.
-            return self.restart();
+            return self.restart(false);
         }
         for action in list {
             (self.world.now, format!("{action:?}")).hash(&mut self.hasher);
@@ -141,6 +173,9 @@ impl Run {
                 println!("{:>9} {action:?}", self.world.now);
             }
             self.carry_out(action);
+            if self.befalls(Fault::KilledMidway) {
+                return self.restart(true);
+            }
         }
         // What the answers changed.
         self.save();
@@ -148,9 +183,15 @@ impl Run {
     }
 
     fn save(&mut self) {
-        let (world, disk) = (&self.world, &mut self.disk);
         let mut changed = Vec::new();
         self.state.unsaved(|slot, _| changed.push(slot));
+        changed.append(&mut self.unwritten);
+        let full = self.befalls(Fault::FullDisk);
+        let (world, disk) = (&self.world, &mut self.disk);
+        if full {
+            self.unwritten = changed;
+            return;
+        }
         for slot in changed {
             let Some(container) = world.containers.iter().find(|c| c.slot == slot) else {
                 continue;
@@ -177,22 +218,25 @@ impl Run {
                     .retain(|(_, action)| action.slot != Some(gone.slot));
                 self.samples[gone.slot.0 as usize] = None;
                 self.disk.remove(&gone.record.id);
+                self.unwritten.retain(|slot| *slot != gone.slot);
                 self.start();
                 continue;
             }
             index += 1;
         }
         if self.rng.next().is_multiple_of(300) {
-            self.restart()?;
+            self.restart(false)?;
         }
         Ok(())
     }
 
     /// A new watcher finds the packs and what was done to them.
-    fn restart(&mut self) -> Result<(), String> {
+    fn restart(&mut self, midway: bool) -> Result<(), String> {
         let mut state = State::new(Config::default());
-        let now = Millis::at(self.world.now);
+        self.begin = self.world.now;
+        let now = self.now();
         self.samples.clear();
+        let unwritten = std::mem::take(&mut self.unwritten);
         self.late.clear();
         let mut forgotten = Vec::new();
         for container in &mut self.world.containers {
@@ -203,10 +247,19 @@ impl Run {
                 .unwrap_or_default();
             let mut before = Deeds::default();
             self.state.deeds(container.slot, &mut before);
+            let known = !deeds.damaged && !unwritten.contains(&container.slot);
             container.slot = state.join(&container.record, &deeds, None, now);
             let mut after = Deeds::default();
             state.deeds(container.slot, &mut after);
-            if after.taken != before.taken || after.frozen != before.frozen {
+            // Amid deeds, what was just undone is not written down yet: it is
+            // found again, and undone again.
+            let lost = before
+                .taken
+                .iter()
+                .any(|(key, taken)| after.taken.get(key) != Some(taken));
+            let more = after.taken.len() != before.taken.len() || after.frozen != before.frozen;
+            let lost = lost || (before.frozen && !after.frozen);
+            if known && (lost || (more && !midway)) {
                 return Err(format!(
                     "a new watcher finds {after:?}, the old had {before:?}"
                 ));
@@ -226,17 +279,23 @@ impl Run {
         let due: Vec<(u64, Action)> = due;
         for (_, action) in due {
             let outcome = self.effect(&action);
-            self.state.answer(&action, outcome, Millis::at(now));
+            self.state.answer(&action, outcome, self.now());
         }
     }
 
     fn carry_out(&mut self, action: Action) {
+        if self.befalls(Fault::Vanishes)
+            && let Some(gone) = self.of(&action)
+        {
+            die(gone);
+            return self.state.answer(&action, Outcome::Gone, self.now());
+        }
+        if self.befalls(Fault::Refused) {
+            return self.state.answer(&action, Outcome::Refused, self.now());
+        }
         if self.rng.chance(self.shape.faults) {
             match self.rng.between(0, 2) {
-                0 => {
-                    let now = Millis::at(self.world.now);
-                    return self.state.answer(&action, Outcome::Refused, now);
-                }
+                0 => return self.state.answer(&action, Outcome::Refused, self.now()),
                 1 => {
                     let at = self.world.now + self.rng.between(100, 3_000);
                     return self.late.push((at, action));
@@ -246,13 +305,19 @@ impl Run {
             }
         }
         let outcome = self.effect(&action);
-        self.state
-            .answer(&action, outcome, Millis::at(self.world.now));
+        self.state.answer(&action, outcome, self.now());
+    }
+
+    fn of(&mut self, action: &Action) -> Option<&mut Container> {
+        let containers = self.world.containers.iter_mut();
+        containers.into_iter().find(|c| Some(c.slot) == action.slot)
     }
 
     fn effect(&mut self, action: &Action) -> Outcome {
-        let of = |c: &&mut crate::node::Container| Some(c.slot) == action.slot;
-        let Some(container) = self.world.containers.iter_mut().find(of) else {
+        let Some(slot) = action.slot else {
+            return Outcome::Gone;
+        };
+        let Some(container) = self.world.containers.iter_mut().find(|c| c.slot == slot) else {
             return Outcome::Gone;
         };
         if action.audit {
