@@ -229,18 +229,6 @@ impl Packs {
         Ok(paths)
     }
 
-    /// Writes what the watcher has done; nothing done removes the file.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn write_deeds(&self, deeds: &Deeds) -> Outcome<()> {
-        let path = self.deeds_path(&deeds.id);
-        if !deeds.frozen && deeds.killed.is_none() && deeds.taken.is_empty() {
-            return remove(&path).map(drop);
-        }
-        write_atomically(&path, deeds)
-    }
-
     /// What the watcher has done to this very container; nothing when the file
     /// is absent or another container's of the same id, and
     /// [`Deeds::damaged`] when it cannot be read.

@@ -57,12 +57,13 @@ fn a_change_is_of_one_that_is_there_and_pins_come_first() {
 }
 
 #[test]
-fn deeds_are_of_one_process_and_go_when_undone() {
+fn deeds_are_of_one_process_and_go_with_the_record() {
     let root = tempfile::tempdir().unwrap();
     let packs = Packs::under(root.path());
     let mut record = record("a");
     packs.write(&record).unwrap();
     let mut deeds = packs.deeds(&record);
+    assert_eq!((deeds.pid, deeds.started, deeds.damaged), (42, 4711, false));
     deeds.taken.insert(
         "memory.high".into(),
         Taken {
@@ -71,23 +72,28 @@ fn deeds_are_of_one_process_and_go_when_undone() {
             pressed: Some(5),
         },
     );
-    packs.write_deeds(&deeds).unwrap();
+    let path = packs.deeds_folder().join("a.json");
+    let put = |text: &str| {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    put(&serde_json::to_string(&deeds).unwrap());
     assert_eq!(packs.deeds(&record), deeds);
     record.started += 1;
+    let another = packs.deeds(&record);
     assert!(
-        packs.deeds(&record).taken.is_empty(),
+        another.taken.is_empty() && !another.damaged,
         "another process's deeds were taken over"
     );
-    deeds.taken.clear();
-    packs.write_deeds(&deeds).unwrap();
-    packs.write_deeds(&deeds).unwrap();
-    assert_eq!(fs::read_dir(root.path().join("deeds")).unwrap().count(), 0);
-    deeds.frozen = true;
-    packs.write_deeds(&deeds).unwrap();
+    for broken in ["", "{\"version\":1,\"frozen\":tr", "[]"] {
+        put(broken);
+        let found = packs.deeds(&record);
+        assert!(found.damaged && found.taken.is_empty(), "{broken}");
+    }
     packs.write_ancestors(&[]).unwrap();
     fs::remove_file(packs.path("a")).unwrap();
     packs.sweep();
-    assert_eq!(fs::read_dir(root.path().join("deeds")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(packs.deeds_folder()).unwrap().count(), 1);
 }
 
 #[test]
