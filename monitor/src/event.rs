@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_watchers_own_words_are_known() {
-        let mut journal = Journal::new(false);
+        let mut journal = Journal::new(false, 0);
         let pressed = Why::Pressure(Resource::Memory, Level::High);
         for (deed, why) in [
             (Deed::Kill, pressed),

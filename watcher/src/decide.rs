@@ -18,6 +18,7 @@ mod pack;
 mod protection;
 mod reconcile;
 mod seen;
+mod slim;
 mod squeeze;
 mod state;
 #[cfg(test)]

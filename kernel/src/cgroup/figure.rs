@@ -60,25 +60,46 @@ static TABLE: [Row; 7] = [
     (Figure::IoOperations, "blkio", "blkio.throttle.io_serviced_recursive", Form::V1Io, "io.stat", Form::IoStat(2)),
 ];
 
-/// An open file and how to read it.
+/// An open file and how to read it. A watcher of a thousand packs keeps eight
+/// thousand of these.
 #[derive(Debug)]
 pub struct Reader {
     file: File,
-    form: &'static Form,
+    form: Kind,
+}
+
+/// Which form, in a byte: those of a row of the table, or a plain number.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Plain,
+    V1(u8),
+    V2(u8),
+}
+
+impl Kind {
+    fn form(self) -> Form {
+        match self {
+            Kind::Plain => Form::Number,
+            Kind::V1(row) => TABLE[usize::from(row)].3,
+            Kind::V2(row) => TABLE[usize::from(row)].5,
+        }
+    }
 }
 
 impl Cgroup {
     /// A figure's reader; `None` where this kernel does not tell it.
     #[must_use]
     pub fn reader(&self, figure: Figure) -> Option<Reader> {
-        let (_, controller, v1_file, v1_form, v2_file, v2_form) =
-            TABLE.iter().find(|row| row.0 == figure)?;
-        let open = |folder: &Folder, name: &str, form: &'static Form| {
+        let mut rows = (0u8..).zip(&TABLE);
+        let (at, (_, controller, v1_file, _, v2_file, _)) =
+            rows.find(|(_, row)| row.0 == figure)?;
+        let open = |folder: &Folder, name: &str, form: Kind| {
             let file = folder.file(name, OFlag::O_RDONLY).ok()?;
             Some(Reader { file, form })
         };
-        let v1 = self.v1(controller).and_then(|f| open(f, v1_file, v1_form));
-        v1.or_else(|| self.unified().and_then(|f| open(f, v2_file, v2_form)))
+        let v1 = self.v1(controller);
+        let v1 = v1.and_then(|folder| open(folder, v1_file, Kind::V1(at)));
+        v1.or_else(|| open(self.unified()?, v2_file, Kind::V2(at)))
     }
 }
 
@@ -86,8 +107,10 @@ impl Reader {
     /// Wraps an open file that holds one number, for files outside the table.
     #[must_use]
     pub fn plain(file: File) -> Reader {
-        let form = &Form::Number;
-        Reader { file, form }
+        Reader {
+            file,
+            form: Kind::Plain,
+        }
     }
 
     /// Reads the file again into `buffer`; what does not fit is left out. Once:
@@ -106,7 +129,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<u64>> {
-        let form = *self.form;
+        let form = self.form.form();
         let text = self.bytes(buffer)?;
         Ok(match form {
             Form::Number => number(text),
@@ -128,7 +151,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses.
     pub fn pair(&self, buffer: &mut [u8]) -> io::Result<[u64; 2]> {
-        Ok(self.form.pair(self.bytes(buffer)?))
+        Ok(self.form.form().pair(self.bytes(buffer)?))
     }
 }
 

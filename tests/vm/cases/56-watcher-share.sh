@@ -2,7 +2,7 @@
 # classes' weights, on real containers, most; and where weights do not compare, for each sits
 # under a parent of its own, the watcher takes the scavengers' time until it has most.
 # matrix: with=nothing,classes,watcher
-# needs: packrank-runtime packrank-watcher
+# needs: packrank packrank-runtime packrank-watcher
 # timeout: 120
 # tries: 3
 
@@ -21,16 +21,18 @@ case $WITH in
     packs_up
     at_exit eval 'for name in $others critical; do wait_for 30 rmdir "$top/of-$name/$name" && rmdir "$top/of-$name"; done'
     at_exit eval 'echo 1 >"$top/cgroup.kill"'
-    spin() { # NAME CLASS PERCENT: as many processes as there are CPUs for the critical one
-      local parent=$top/of-$1 folder=$top/of-$1/$1 pid
+    spin() { # NAME CLASS PERCENT PROCESSES
+      local parent=$top/of-$1 folder=$top/of-$1/$1 n pid
       local -a stat
       mkdir "$parent"
       echo +cpu >"$parent/cgroup.subtree_control"
       mkdir "$folder"
       echo "${3}000 100000" >"$folder/cpu.max"
-      [[ $2 == scavenger ]] || (echo "$BASHPID" >"$folder/cgroup.procs" && while :; do :; done) &
-      (echo "$BASHPID" >"$folder/cgroup.procs" && while :; do :; done) &
-      pid=$!
+      for n in $4; do
+        sh -c 'echo $$ >"$0/cgroup.procs"; while :; do :; done' "$folder" </dev/null >/dev/null 2>&1 &
+        pid=$!
+        disown
+      done
       wait_for 20 grep -qx "$pid" "$folder/cgroup.procs"
       read -ra stat <"/proc/$pid/stat"
       printf '{"version":1,"id":"%s","priority":"%s","pid":%s,"started":%s,"bundle":"/","engine":"/",
@@ -40,8 +42,8 @@ case $WITH in
       mv "$run/packs/.$1" "$run/packs/$1.json"
       declare -g "cgroup_$1=$folder"
     }
-    for name in $others; do spin "$name" scavenger 25; done
-    spin critical critical 200
+    for name in $others; do spin "$name" scavenger 25 1; done
+    spin critical critical 200 '1 2'
     ;;
 esac
 
@@ -75,7 +77,7 @@ case $WITH in
     printf '[watch]\nsqueeze.down-every = 1\nadaptive.every = 1\nadaptive.enabled = false\n' >policy.toml
     watch --policy "$PWD/policy.toml"
     low() { local text; read -r text _ <"$cgroup_1/cpu.max" && ((text <= 3000)); }
-    wait_for 60 low || { tail -n 30 said; cat /proc/pressure/cpu; fail "a scavenger keeps $(cat "$cgroup_1/cpu.max")"; }
+    wait_for 60 low || { tail -n 30 said; packrank status --run "$run"; cat /proc/pressure/cpu "$cgroup_critical"/cpu.{pressure,stat}; fail "a scavenger keeps $(cat "$cgroup_1/cpu.max")"; }
     got=$(share)
     expect "$cgroup_critical/cpu.max" '200000 100000'
     ! grep -q 'critical critical: set' said || fail 'the critical one was touched'

@@ -33,8 +33,9 @@ pub struct Trend {
     level: i64,
     slope: i64,
     values: u32,
-    /// What was predicted, and after how many values it is due.
-    pending: Option<(u64, u32)>,
+    /// What was predicted, and after how many values it is due: 0 is nothing.
+    predicted: u64,
+    due: u32,
     score: Score,
 }
 
@@ -44,7 +45,7 @@ pub struct Score {
     /// Forecasts that came due.
     pub count: u32,
     /// How far off they were, in thousandths of what came; recent ones weigh more.
-    pub off_permille: u64,
+    pub off_permille: u32,
     /// The last prediction, and what came.
     pub last: (u64, u64),
 }
@@ -52,6 +53,7 @@ pub struct Score {
 impl Score {
     fn add(&mut self, predicted: u64, came: u64) {
         let off = scaled(predicted.abs_diff(came), 1_000, came.max(1)).min(1_000_000);
+        let off = u32::try_from(off).unwrap_or(1_000_000);
         self.off_permille = match self.count {
             0 => off,
             _ => (self.off_permille * 7 + off) / 8,
@@ -64,15 +66,10 @@ impl Score {
 impl Trend {
     /// Takes the next value; `ahead` is the horizon, in values.
     pub fn add(&mut self, value: u64, ahead: u32) {
-        if let Some((predicted, due)) = self.pending {
-            match due {
-                0 | 1 => {
-                    self.score.add(predicted, value);
-                    self.pending = None;
-                }
-                _ => self.pending = Some((predicted, due - 1)),
-            }
+        if self.due == 1 {
+            self.score.add(self.predicted, value);
         }
+        self.due = self.due.saturating_sub(1);
         let value = i128::from(value.min(MOST)) * ONE;
         let (level, slope) = (i128::from(self.level), i128::from(self.slope));
         let next = match self.values {
@@ -89,8 +86,8 @@ impl Trend {
         self.level = i64::try_from(next.0).unwrap_or(i64::MAX);
         self.slope = i64::try_from(next.1).unwrap_or(0);
         self.values = self.values.saturating_add(1);
-        if self.pending.is_none() && self.ready() {
-            self.pending = Some((self.in_steps(ahead), ahead));
+        if self.due == 0 && self.ready() {
+            (self.predicted, self.due) = (self.in_steps(ahead), ahead.max(1));
         }
     }
 

@@ -14,7 +14,7 @@ const ANSWER_MS: u64 = 10_000;
 /// Gives back what memory's level no longer asks for.
 pub(super) fn ease(state: &mut State, now: Millis, actions: &mut Actions) {
     let level = state.memory.level();
-    if level > Level::Medium {
+    if level > Level::Medium || !state.held {
         return;
     }
     let every = state.config.ladder.give_back_every;
@@ -71,9 +71,10 @@ fn release(state: &mut State, slot: Slot, level: Level) -> bool {
     };
     let mut any = false;
     for knob in [Knob::MemoryHigh, Knob::Guarantee] {
-        let dial = pack.dial_mut(knob);
-        any |= dial.pressed().is_some();
-        dial.press(None);
+        if pack.dial(knob).pressed().is_some() {
+            pack.dial_mut(knob).press(None);
+            any = true;
+        }
     }
     if any {
         state.changed(slot);

@@ -117,9 +117,11 @@ impl Step<'_> {
         })
     }
 
-    /// Asks the class for cache; whether it gives, or is being asked.
+    /// Asks the class for cache; whether it gives, is being asked, or will be
+    /// once its figures are new.
     fn reclaim(&mut self, class: Priority) -> bool {
         let now = self.now;
+        let least = self.state.config.ladder.reclaim_least;
         let mut gives = false;
         for slot in 0..self.state.classes[class as usize].len() {
             let slot = self.state.classes[class as usize][slot];
@@ -128,7 +130,9 @@ impl Step<'_> {
                 if late {
                     pack.reclaiming = None;
                 }
-                gives |= pack.reclaiming.is_some();
+                let of_late = pack.asked.is_some_and(|at| now.since(at) < ANSWER_MS);
+                let waits = of_late && pack.has_cache(least, now).is_some();
+                gives |= pack.reclaiming.is_some() || waits;
             }
         }
         for _ in 0..ASKED_AT_ONCE {
@@ -300,14 +304,14 @@ impl Step<'_> {
             };
             let limit = pack.dial(Knob::MemoryLimit).adapted();
             let used = pack.working_set().map(|n| Amount::At(n).min(limit));
-            let dial = pack.dial_mut(Knob::Guarantee);
+            let dial = pack.dial(Knob::Guarantee);
             let Some(used) = used.filter(|_| dial.free()) else {
                 continue;
             };
             // A twentieth more is worth a write.
             let now = dial.target().number().unwrap_or(u64::MAX);
             if used > Amount::At(percent_of(105, now)) {
-                dial.press(Some(used));
+                pack.dial_mut(Knob::Guarantee).press(Some(used));
                 self.state.changed(slot);
                 self.state.protection_due = true;
             }

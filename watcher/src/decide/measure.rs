@@ -41,7 +41,7 @@ impl Pack {
             return;
         };
         let span = seen.at.since(before.at);
-        if let (Some(m0), Some(m1)) = (before.memory, seen.memory) {
+        if let (Some(m0), Some(m1)) = (before.memory(), seen.memory()) {
             self.growth = scaled(m1.saturating_sub(m0), 1_000, span);
         }
         let steps = config.adaptive.horizon / config.adaptive.every.max(1);
@@ -54,7 +54,7 @@ impl Pack {
         if let Some(used) = self.rate(Knob::CpuQuota) {
             self.forecasts.cpu_need.add(used, percentile);
         }
-        if let (Some(t0), Some(t1)) = (before.cpu_throttled, seen.cpu_throttled) {
+        if let (Some(t0), Some(t1)) = (before.cpu_throttled(), seen.cpu_throttled()) {
             // A twentieth of the time: less is the quota's own rhythm.
             self.held_back = t1.saturating_sub(t0) > span * 1_000 / 20;
         }
@@ -68,18 +68,15 @@ impl Pack {
         let rate = |t0: Option<u64>, t1: Option<u64>, unit: u64| {
             Some(scaled(t1?.saturating_sub(t0?), unit, span.max(1)))
         };
-        let io = |at: usize| rate(before.io.map(|io| io[at]), seen.io.map(|io| io[at]), 1_000);
-        let net = |at: usize| {
-            let (n0, n1) = (before.network.map(|n| n[at]), seen.network.map(|n| n[at]));
-            rate(n0, n1, 8_000)
-        };
+        let io = |at: usize| rate(before.io(at), seen.io(at), 1_000);
+        let net = |at: usize| rate(before.network(at), seen.network(at), 8_000);
         if span == 0 && !matches!(knob, Knob::MemoryHigh | Knob::MemoryLimit | Knob::Guarantee) {
             return None;
         }
         match knob {
             Knob::MemoryHigh | Knob::MemoryLimit | Knob::Guarantee => self.working_set(),
             // Microseconds in milliseconds: 1000 of each is 100 % is 100 000.
-            Knob::CpuQuota => rate(before.cpu_used, seen.cpu_used, 100),
+            Knob::CpuQuota => rate(before.cpu_used(), seen.cpu_used(), 100),
             Knob::ReadBps => io(0),
             Knob::WriteBps => io(1),
             Knob::ReadIops => io(2),

@@ -8,9 +8,10 @@ use packrank_core::key::Key;
 use packrank_core::record::{Amount, Deeds, GuaranteeFile, Mode, OnViolation, Record, Taken};
 
 use super::forecast::Forecasts;
+use super::slim::Slim;
 use super::time::percent_of;
 use super::violation::Broken;
-use super::{Above, Dial, Knob, Millis, Sample};
+use super::{Above, Dial, Knob, Millis};
 use crate::config::Config;
 
 /// What does not change while the pack runs.
@@ -41,9 +42,9 @@ pub struct Pack {
     pub facts: Facts,
     /// Its values, by [`Knob`].
     pub(super) dials: [Dial; Knob::COUNT],
-    pub(super) seen: Option<Sample>,
+    pub(super) seen: Option<Slim>,
     /// The figures five seconds ago, to tell rates from.
-    pub(super) measured: Option<Sample>,
+    pub(super) measured: Option<Slim>,
     pub(super) forecasts: Forecasts,
     pub(super) broken: Broken,
     pub(super) frozen: bool,
@@ -62,6 +63,8 @@ pub struct Pack {
     pub(super) unsaved: bool,
     /// A value may not be what the kernel has: nobody else need be looked at.
     pub(super) touched: bool,
+    /// When that was last looked at, pressure held one of its values.
+    pub(super) pressed: bool,
 }
 
 /// A kill that was asked for.
@@ -121,7 +124,16 @@ impl Pack {
             clamped: None,
             unsaved: false,
             touched: true,
+            pressed: true,
         }
+    }
+
+    /// Whether anything that pressure took is still to be given back. Asked of
+    /// every pack in every look: its values are gone through only where they
+    /// may have changed.
+    pub(super) fn holds(&self) -> bool {
+        let pressed = || self.dials.iter().any(|dial| dial.pressed().is_some());
+        self.frozen || (self.touched && pressed()) || (!self.touched && self.pressed)
     }
 
     /// Its values.
@@ -169,13 +181,13 @@ impl Pack {
 
     /// Bytes charged to it, as last seen.
     pub(super) fn memory(&self) -> Option<u64> {
-        self.seen?.memory
+        self.seen?.memory()
     }
 
     /// Bytes of memory it needs: what is charged less what can be had back.
     pub(super) fn working_set(&self) -> Option<u64> {
-        let seen = self.seen?;
-        Some(seen.memory?.saturating_sub(seen.cache.unwrap_or(0)))
+        let seen = self.seen.as_ref()?;
+        Some(seen.memory()?.saturating_sub(seen.cache().unwrap_or(0)))
     }
 
     /// Its values that are not the plan's.

@@ -37,6 +37,7 @@ fn pack(
     }
     let (audit, memory) = (pack.facts.audit, pack.memory().unwrap_or(0));
     let mut differs = false;
+    pack.pressed = pack.dials.iter().any(|dial| dial.pressed().is_some());
     for knob in Knob::ALL {
         let dial = pack.dial(knob);
         differs |= dial.differs();

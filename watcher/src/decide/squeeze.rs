@@ -42,7 +42,8 @@ pub(super) fn press(state: &mut State, now: Millis) {
                 next.down = Some(now);
             }
         }
-        if level == Level::None && due(squeezer.up, state.config.squeeze.up_every) {
+        let up_due = state.held && due(squeezer.up, state.config.squeeze.up_every);
+        if level == Level::None && up_due {
             let got = up(state, Priority::Low, knobs) || up(state, Priority::Scavenger, knobs);
             if got {
                 next.up = Some(now);
@@ -69,10 +70,10 @@ fn down(state: &mut State, class: Priority, knobs: &[Knob]) -> bool {
         let mut gave = false;
         for knob in knobs {
             let used = pack.rate(*knob);
-            let dial = pack.dial_mut(*knob);
-            if !dial.can_give() {
+            if !pack.dial(*knob).can_give() {
                 continue;
             }
+            let dial = pack.dial_mut(*knob);
             // Without a limit, what it uses is what it can be made to give.
             let Some(from) = dial.target().number().or(used) else {
                 continue;
@@ -99,10 +100,10 @@ fn up(state: &mut State, class: Priority, knobs: &[Knob]) -> bool {
         };
         let mut got = false;
         for knob in knobs {
-            let dial = pack.dial_mut(*knob);
-            let Some(pressed) = dial.pressed() else {
+            let Some(pressed) = pack.dial(*knob).pressed() else {
                 continue;
             };
+            let dial = pack.dial_mut(*knob);
             let to = match (pressed, dial.plan()) {
                 // There was no limit: four steps, then none again.
                 (Amount::At(n), Some(Amount::Unlimited)) if n < 1 << 62 => {

@@ -7,6 +7,7 @@ use packrank_core::record::{Amount, Deeds, Record};
 
 use super::level::{Fresh, Window, memory_now, waiting};
 use super::protection::Ancestor;
+use super::slim::Slim;
 use super::squeeze::Squeezer;
 use super::{Above, Action, Deed, Gauge, Knob, Level, Millis, Observation, Outcome, Pack};
 use super::{Resource, Slot};
@@ -35,6 +36,8 @@ pub struct State {
     pub(super) ancestors: Vec<Option<Ancestor>>,
     pub(super) protection_due: bool,
     pub(super) paused: bool,
+    /// When this look began, something taken was still to be given back.
+    pub(super) held: bool,
     any_unsaved: bool,
 }
 
@@ -65,6 +68,7 @@ impl State {
             ancestors: Vec::new(),
             protection_due: false,
             paused: false,
+            held: false,
             any_unsaved: false,
         }
     }
@@ -155,8 +159,7 @@ impl State {
     /// Whether something taken is still to be given back, or being done.
     #[must_use]
     pub fn busy(&self) -> bool {
-        let taken = |p: &Pack| p.frozen || p.dials.iter().any(|d| d.pressed().is_some());
-        self.packs.iter().flatten().any(taken)
+        self.packs.iter().flatten().any(Pack::holds)
     }
 
     /// Stops acting, or goes on.
@@ -265,9 +268,11 @@ impl State {
     /// Takes in what was seen: figures, levels, who is gone.
     pub(super) fn look(&mut self, seen: &Observation<'_>, now: Millis) {
         let dying = self.config.ladder.dying;
+        self.held = false;
         for (pack, sample) in self.packs.iter_mut().zip(seen.packs) {
             let Some(pack) = pack else { continue };
-            pack.seen = *sample;
+            pack.seen = sample.as_ref().map(Slim::from);
+            self.held |= pack.holds();
             if let Some(killed) = &mut pack.killed {
                 let populated = sample.is_none_or(|s| s.populated);
                 if populated && now.passed(killed.at, dying) {
@@ -289,13 +294,13 @@ impl State {
         let memory = memory_now(&self.config, &seen.node, self.fresh);
         self.memory.update(memory, now, hold);
         let packs = || self.packs.iter().flatten();
-        let wait = |p: &Pack| p.seen.and_then(|s| s.cpu_wait);
+        let wait = |p: &Pack| p.seen.and_then(|s| s.cpu_wait());
         let cpu = waiting(
             &self.config.cpu.some,
             seen.node.cpu_some,
             packs().map(|p| (p, wait(p))),
         );
-        let wait = |p: &Pack| p.seen.and_then(|s| s.io_wait);
+        let wait = |p: &Pack| p.seen.and_then(|s| s.io_wait());
         let io = waiting(
             &self.config.io.some,
             seen.node.io_some,

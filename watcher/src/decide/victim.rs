@@ -8,6 +8,10 @@ use packrank_core::Priority;
 
 use super::{Millis, Pack, Slot, State};
 
+/// Between two times that one pack is asked for cache, in milliseconds: its
+/// figures come more often.
+const ASK_AGAIN_MS: u64 = 200;
+
 /// Seconds of growth that weigh as much as what is held.
 const GROWTH_SECONDS: u64 = 10;
 
@@ -48,21 +52,32 @@ impl State {
     /// asked, gave nothing of late or has not been looked at since is not.
     pub(super) fn to_reclaim(&self, class: Priority, now: Millis) -> Option<(Slot, u64)> {
         self.most(class, |pack| {
-            let fresh = pack
-                .asked
-                .is_none_or(|at| pack.seen.is_some_and(|s| s.at > at));
-            let ready = pack.lives() && pack.reclaiming.is_none() && now >= pack.dry_until;
-            let gives = pack.reclaimable();
-            (ready && fresh && gives >= self.config.ladder.reclaim_least).then_some(gives)
+            let ready = pack.reclaiming.is_none() && !pack.asked_of_late(now);
+            let gives = pack.has_cache(self.config.ladder.reclaim_least, now)?;
+            ready.then_some(gives)
         })
     }
 }
 
 impl Pack {
+    /// What it was asked for has not been looked at since, or just now.
+    pub(super) fn asked_of_late(&self, now: Millis) -> bool {
+        self.asked.is_some_and(|at| {
+            now.since(at) < ASK_AGAIN_MS || self.seen.is_none_or(|seen| seen.at <= at)
+        })
+    }
+
+    /// What it has to give, as last seen; `None` if that is less than `least`,
+    /// or it gave nothing of late.
+    pub(super) fn has_cache(&self, least: u64, now: Millis) -> Option<u64> {
+        let gives = self.reclaimable();
+        (self.lives() && now >= self.dry_until && gives >= least).then_some(gives)
+    }
+
     /// Bytes that can be had back without going below its guarantee.
     pub(super) fn reclaimable(&self) -> u64 {
         let Some(seen) = self.seen else { return 0 };
-        let above = seen.memory.unwrap_or(0).saturating_sub(self.guarantee());
-        seen.cache.unwrap_or(0).min(above)
+        let above = seen.memory().unwrap_or(0).saturating_sub(self.guarantee());
+        seen.cache().unwrap_or(0).min(above)
     }
 }

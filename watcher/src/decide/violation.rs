@@ -8,17 +8,11 @@ use super::time::scaled;
 use super::{Action, Actions, Alert, Deed, Knob, Millis, Pack, Slot, Why};
 use crate::config::Config;
 
-/// Since when, and whether it was said.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Breach {
-    since: Option<Millis>,
-    said: bool,
-}
-
-/// The bounds of one pack.
+/// The bounds of one pack: since when each is broken, and whether it was said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Broken {
-    breaches: [Breach; 6],
+    since: [Option<Millis>; 6],
+    said: [bool; 6],
 }
 
 /// Looks at one pack's bounds.
@@ -46,8 +40,8 @@ pub(super) fn check(
         .zip(limit)
         .is_some_and(|(used, limit)| limit > 0 && scaled(used, 100, limit) >= bounds.memory);
     let ran_into = before
-        .at_limit
-        .zip(seen.at_limit)
+        .at_limit()
+        .zip(seen.at_limit())
         .is_some_and(|(a, b)| b > a);
     let io = [
         Knob::ReadBps,
@@ -65,9 +59,9 @@ pub(super) fn check(
         (Alert::MemoryAtLimit, full || ran_into, 0),
         (Alert::CpuThrottled, pack.held_back, bounds.throttled),
         (Alert::IoThrottled, io_full, bounds.throttled),
-        (Alert::Files, counts(seen.files), 0),
-        (Alert::Connections, counts(seen.connections), 0),
-        (Alert::DiskSpace, counts(seen.disk), 0),
+        (Alert::Files, counts(seen.files()), 0),
+        (Alert::Connections, counts(seen.connections()), 0),
+        (Alert::DiskSpace, counts(seen.disk()), 0),
     ];
     let audit = pack.facts.audit;
     let act = |deed, actions: &mut Actions| {
@@ -78,21 +72,20 @@ pub(super) fn check(
             audit,
         })
     };
-    for (breach, (alert, broken, after)) in pack.broken.breaches.iter_mut().zip(rows) {
+    let Broken { since, said } = &mut pack.broken;
+    for ((since, said), (alert, broken, after)) in since.iter_mut().zip(said).zip(rows) {
         if !broken {
-            *breach = Breach::default();
+            (*since, *said) = (None, false);
             continue;
         }
-        let since = *breach.since.get_or_insert(now);
-        if !breach.said && now.passed(since, after) {
-            breach.said = act(Deed::Alert(alert), actions);
+        let since = *since.get_or_insert(now);
+        if !*said && now.passed(since, after) {
+            *said = act(Deed::Alert(alert), actions);
         }
     }
-    let memory = pack.broken.breaches[0];
-    let long = memory
-        .since
-        .is_some_and(|since| now.passed(since, bounds.restart_after));
-    if pack.facts.restart && memory.said && long && act(Deed::Kill, actions) {
+    let Broken { since, said } = pack.broken;
+    let long = since[0].is_some_and(|since| now.passed(since, bounds.restart_after));
+    if pack.facts.restart && said[0] && long && act(Deed::Kill, actions) {
         pack.killed = Some(Killed {
             at: now,
             stuck: false,
