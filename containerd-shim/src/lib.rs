@@ -21,6 +21,7 @@ pub mod life;
 mod log_fifo;
 mod oom;
 mod options;
+mod place;
 mod polled;
 mod process;
 mod rank;

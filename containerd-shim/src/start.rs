@@ -8,10 +8,11 @@ use std::io::{IsTerminal, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use containerd_shim::bootstrap::{BootstrapParams, BootstrapResult};
-use containerd_shim::cgroup::set_cgroup_and_oom_score;
+use containerd_shim::cgroup::adjust_oom_score;
 use containerd_shim::{Flags, StartOpts};
 use containerd_shim_protos::TASK_API_VERSION;
 use containerd_shim_protos::protobuf::Message;
@@ -21,6 +22,7 @@ use packrank_shim::bundle::Bundle;
 use crate::error::Error;
 use crate::facts;
 use crate::options::Options;
+use crate::place::{TOP, place};
 use crate::serve::{ADDRESS_FILE, TTRPC_ADDRESS};
 use crate::socket;
 
@@ -128,13 +130,15 @@ fn go_on(
     // containerd signals its own group.
     command.process_group(0);
     let mut child = command.spawn().map_err(Error::io("start the shim"))?;
-    let placed = set_cgroup_and_oom_score(child.id(), &options.shim_cgroup);
-    if let Err(error) = placed {
+    let placed = match &*options.shim_cgroup {
+        "" => Ok(()),
+        cgroup => place(Path::new(TOP), cgroup, child.id()),
+    };
+    let scored = |()| adjust_oom_score(child.id()).map_err(std::io::Error::other);
+    if let Err(error) = placed.and_then(scored) {
         // It serves nobody yet; the first error is the one worth telling.
         let _ = child.kill();
-        return Err(Error::io("place the shim")(std::io::Error::other(
-            error.to_string(),
-        )));
+        return Err(Error::io("place the shim")(error));
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, umount2};
+
 use crate::apart::apart;
 use crate::program;
 use crate::skipped::skipped;
@@ -329,12 +331,31 @@ impl Drop for World {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
+        detach(self.folder.path());
+        let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(&self.cgroup));
         for entry in fs::read_dir("/sys/fs/cgroup")
             .into_iter()
             .flatten()
             .flatten()
         {
             let _ = fs::remove_dir(entry.path().join(&self.cgroup));
+        }
+    }
+}
+
+/// Takes off every mount below the folder, the last one first: it is about to
+/// be removed with all that it holds, and what is mounted there may be the
+/// host's.
+fn detach(folder: &Path) {
+    let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    let below: Vec<_> = points
+        .filter(|at| Path::new(at).starts_with(folder))
+        .collect();
+    for at in below.into_iter().rev() {
+        if let Err(error) = umount2(at, MntFlags::MNT_DETACH) {
+            eprintln!("{at} stays mounted ({error}): nothing below it may be removed");
+            std::process::abort();
         }
     }
 }

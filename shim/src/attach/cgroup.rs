@@ -4,6 +4,7 @@
 //! In: a record and limits. Out: the kernel's files, and systemd's own idea of
 //! them where systemd owns the cgroup.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -84,14 +85,24 @@ fn scale(record: &Record, place: &Place) -> Scale {
     let shares = record.amount(Key::CpuShares).and_then(|a| a.number());
     let seen = shares.and_then(|shares| Scale::seen(shares, weight));
     seen.unwrap_or_else(|| {
-        let answer = Command::new(&record.engine)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output();
-        let answer = answer.map(|answer| answer.stdout).unwrap_or_default();
+        let answer = version(&record.engine).unwrap_or_default();
         Scale::of_version(&String::from_utf8_lossy(&answer))
     })
+}
+
+/// What an engine says of its version. Its status is not asked for: in a
+/// containerd shim another may have taken it.
+fn version(engine: &Path) -> std::io::Result<Vec<u8>> {
+    let mut command = Command::new(engine);
+    command.arg("--version").stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let mut answer = Vec::new();
+    if let Some(mut out) = child.stdout.take() {
+        out.read_to_end(&mut answer)?;
+    }
+    let _ = child.wait();
+    Ok(answer)
 }
 
 fn write(record: &Record, place: &Place, limits: &[Limit]) -> Result<Vec<String>, AttachError> {

@@ -6,6 +6,7 @@
 //! settle, by its lock. To have none under systemd, mask its unit.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -64,7 +65,7 @@ pub fn ensure(run: &Path, policy: Option<&Path>) -> Result<Launched, LaunchError
     }
     let own = std::fs::read_link("/proc/self/exe").unwrap_or_default();
     let program = own.with_file_name("packrank-watcher");
-    if !program.is_file() {
+    if !runs(&program) {
         return Err(LaunchError::NotInstalled { program });
     }
     let mut args: Vec<OsString> = vec!["--run".into(), run.into()];
@@ -92,6 +93,13 @@ pub fn ensure(run: &Path, policy: Option<&Path>) -> Result<Launched, LaunchError
         detach(&program, &args)?;
     }
     Ok(Launched::Started)
+}
+
+/// Whether it is a program: to fail at starting one is more than a containerd
+/// shim, whose children are reaped elsewhere, can bear.
+fn runs(program: &Path) -> bool {
+    let meta = std::fs::metadata(program);
+    meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether somebody listens there. One that is stopped, or busy with others,

@@ -9,6 +9,7 @@ mod asked;
 mod calls;
 mod engines;
 mod leaks;
+mod options;
 mod pods;
 mod ranked;
 mod same;

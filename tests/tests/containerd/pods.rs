@@ -48,7 +48,7 @@ fn pod(world: &World) -> PodSandboxConfig {
         hostname: "pod".to_owned(),
         log_directory: world.path("logs").display().to_string(),
         annotations: map(&[
-            ("web.packrank.io/priority", "high"),
+            ("web.packrank.io/priority", "low"),
             ("batch.packrank.io/priority", "scavenger"),
         ]),
         linux: Some(LinuxPodSandboxConfig {
@@ -185,9 +185,9 @@ async fn life(world: &World) {
     let batch = start(&mut client, world, &sandbox, "batch", 0).await;
     assert_eq!(world.shims("").len(), 1, "one shim for the pod");
 
-    assert_eq!(world.kernel("pids", &web, "pids.max"), "2048");
+    assert_eq!(world.kernel("pids", &web, "pids.max"), "512");
     assert_eq!(world.kernel("pids", &batch, "pids.max"), "128");
-    assert_eq!(memory(world, &web), (2_u64 << 30).to_string());
+    assert_eq!(memory(world, &web), (512_u64 << 20).to_string());
     assert_eq!(memory(world, &batch), (256_u64 << 20).to_string());
     assert_eq!(
         world.kernel("pids", &sandbox, "pids.max"),
@@ -223,11 +223,11 @@ async fn life(world: &World) {
     limit_memory(&mut client, &web, 8 << 30).await;
     assert_eq!(
         memory(world, &web),
-        (2_u64 << 30).to_string(),
+        (512_u64 << 20).to_string(),
         "never past the plan"
     );
 
-    // The network is the pod's, for the highest of its classes: 50 Mbit/s.
+    // The network is the pod's, for the highest of its classes: 5 Mbit/s.
     remove(&mut client, &batch).await;
     let batch = start(&mut client, world, &sandbox, "batch", 1).await;
     assert_eq!(
@@ -257,16 +257,17 @@ async fn life(world: &World) {
         .unwrap();
 }
 
-/// Measures from the pod to the bridge, past the burst. 50 Mbit/s of IP packets are 48.3 of TCP's
-/// payload. What a busy machine kept from being sent is measured again; too much is too much.
+/// Measures from the pod to the bridge, past the burst. 5 Mbit/s of IP packets are 4.83 of TCP's
+/// payload, and the next classes have 1 and 10. What a busy machine kept from being sent is measured
+/// again; too much is too much.
 fn rate(pid: &str) {
     let mut rates = Vec::new();
     let held = (0..4).any(|_| {
         rates.push(measured(pid).unwrap_or(0.0));
-        rates.last().is_some_and(|rate| *rate >= 44e6)
+        rates.last().is_some_and(|rate| *rate >= 4.3e6)
     });
     let most = rates.iter().copied().fold(0.0, f64::max);
-    assert!(held && most < 50.8e6, "{rates:?} bit/s");
+    assert!(held && most < 5.8e6, "{rates:?} bit/s");
 }
 
 /// Bits of payload per second; `None` where iperf3 did not come that far.
