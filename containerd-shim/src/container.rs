@@ -3,6 +3,8 @@
 //! In: calls. Out: what the engine and the kernel made of them. What is told
 //! to containerd, and when, is `shim`'s.
 
+mod exec;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +18,8 @@ use tokio::task::AbortHandle;
 
 use crate::engine::{Ends, Engine, arguments};
 use crate::error::Error;
-use crate::exits::{Ended, Exit, Exits};
-use crate::io::{Console, Stdio, Streams, Whose};
+use crate::exits::Exits;
+use crate::io::Whose;
 use crate::life::{Call, Phase};
 use crate::oom::Oom;
 use crate::process::Process;
@@ -140,26 +142,6 @@ impl Container {
         self.ending.store(true, Ordering::Relaxed);
     }
 
-    /// Adds a process, whose spec waits in the bundle for its start.
-    ///
-    /// # Errors
-    /// When there is one of that id, or the container is past that.
-    pub fn exec(&self, exec_id: &str, stdio: Stdio, spec: &[u8]) -> Result<(), Error> {
-        self.init.check(Call::Exec)?;
-        let file = exec_file(exec_id, "json")?;
-        let mut execs = self.execs();
-        if execs.contains_key(exec_id) {
-            return Err(Error::Exists {
-                what: "process",
-                id: exec_id.to_owned(),
-            });
-        }
-        Bundle::open(&self.bundle, None)?.write_beside(&file, spec)?;
-        let process = Process::added(exec_id.to_owned(), stdio);
-        execs.insert(exec_id.to_owned(), Arc::new(process));
-        Ok(())
-    }
-
     /// Starts the program.
     ///
     /// # Errors
@@ -176,62 +158,6 @@ impl Container {
             .await?;
         self.init.started(now.pid, None);
         Ok(now.pid)
-    }
-
-    /// Starts a process that was added: its number, and its end.
-    ///
-    /// # Errors
-    /// When it is past that or the engine says no.
-    pub async fn start_exec(
-        &self,
-        process: &Process,
-        exits: &Arc<Exits>,
-    ) -> Result<(u32, Ended), Error> {
-        process.check(Call::Start)?;
-        if self.ending.load(Ordering::Relaxed) {
-            return Err(Error::Ending(self.id.clone()));
-        }
-        let watch = exits.watch();
-        let spec = exec_file(&process.exec_id, "json")?;
-        let pid_file = self.bundle.join(exec_file(&process.exec_id, "pid")?);
-        let mut words = arguments([
-            &"--detach",
-            &"--process",
-            &self.bundle.join(spec),
-            &"--pid-file",
-            &pid_file,
-        ]);
-        let whose = self.whose();
-        let stdio = &process.stdio;
-        let streams = if stdio.terminal {
-            let console = Console::make(&self.bundle)?;
-            words.extend(arguments([&"--console-socket", &console.path(), &self.id]));
-            self.engine
-                .run(exits, "exec", words, Ends::default())
-                .await?;
-            match console.receive().await {
-                Ok(terminal) => Streams::connect(terminal, stdio, &whose, exits).await,
-                Err(error) => Err(error),
-            }
-        } else {
-            let (streams, ends) = Streams::open(stdio, &whose, exits).await?;
-            words.extend(arguments([&self.id]));
-            self.engine.run(exits, "exec", words, ends).await?;
-            Ok(streams)
-        };
-        let pid = read_pid(&pid_file)?;
-        let ended = exits.of(pid);
-        drop(watch);
-        match streams {
-            Ok(streams) => process.started(pid, Some(streams)),
-            Err(error) => {
-                // It runs already, and nobody would ever hear of it.
-                let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-                let _ = number.map(|pid| kill_process(pid, Signal::KILL));
-                return Err(error);
-            }
-        }
-        Ok((pid, ended))
     }
 
     /// Whose streams its processes' are.
@@ -374,38 +300,6 @@ impl Container {
         self.init.streams().close().await;
         crate::rootfs::unmount_all(&self.bundle.join("rootfs"))
     }
-
-    /// Removes a process that was added.
-    ///
-    /// # Errors
-    /// When it still runs.
-    pub async fn delete_exec(&self, process: &Process) -> Result<(), Error> {
-        let now = process.check(Call::Delete)?;
-        if now.phase == Phase::Added {
-            // Whoever waits for the end of what never began waits no more.
-            process.ended(Exit::now(255));
-        }
-        process.streams().close().await;
-        let bundle = Bundle::open(&self.bundle, None)?;
-        for kind in ["json", "pid"] {
-            bundle.remove_beside(&exec_file(&process.exec_id, kind)?)?;
-        }
-        self.execs().remove(&process.exec_id);
-        Ok(())
-    }
-}
-
-/// A process's file in the bundle; its id must be fit for a file's name.
-fn exec_file(exec_id: &str, kind: &str) -> Result<String, Error> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if exec_id.len() > 200 || !exec_id.chars().all(safe) {
-        return Err(Error::Request {
-            member: "exec id",
-            value: exec_id.to_owned(),
-            problem: "expected letters, digits, '-', '_' and '.'".to_owned(),
-        });
-    }
-    Ok(format!(".exec-{exec_id}.{kind}"))
 }
 
 /// The number in a pid file.
