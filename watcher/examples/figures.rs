@@ -16,6 +16,7 @@ use packrank_core::Priority;
 use packrank_core::record::{Deeds, Packs, Record};
 use packrank_kernel::cgroup::{Cgroup, Mounts, Version, start_time};
 use packrank_watcher::Config;
+use packrank_watcher::client::ask;
 use packrank_watcher::decide::{Actions, Millis, Node, Observation, Sample, Stall, State, decide};
 use packrank_watcher::observe::{PackReader, Wanted};
 use serde_json::json;
@@ -227,8 +228,15 @@ fn idle(program: &Path, packs: usize) {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    // Past its start.
+    // Past its start, which on a busy node is a stall, and what follows one.
     std::thread::sleep(Duration::from_secs(7));
+    for _ in 0..90 {
+        let node = ask(&folder.join("watcher.sock"), &json!({ "verb": "node" }));
+        if node.is_ok_and(|node| node["pressure"]["memory"] == "none") {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
     let before = ticks(watcher.id());
     std::thread::sleep(Duration::from_secs(30));
     let spent = ticks(watcher.id()) - before;

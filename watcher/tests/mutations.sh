@@ -17,18 +17,18 @@ try() { # what, file, sed expression
     echo "NO CHANGE $1"
     missed=1
   elif said=$(cd "$copy/ws" && SIM_SEEDS=${SIM_SEEDS:-300} RUST_BACKTRACE=0 \
-    cargo test --offline -q -p packrank-watcher --test sim thousands 2>&1); then
+    cargo test --offline -q -p packrank-watcher --test sim -- thousands each_fault 2>&1); then
     echo "MISSED    $1"
     missed=1
   else
-    printf 'caught    %s: %s\n' "$1" "$(printf '%s\n' "$said" | grep -m 1 -E '^seed|^error' || echo '?')"
+    printf 'caught    %s: %s\n' "$1" "$(printf '%s\n' "$said" | grep -m 1 -E 'seed [0-9]+ at|^error' || echo '?')"
   fi
   cp "$copy/kept" "$2"
 }
 try 'kills low while scavengers live' ladder.rs \
-  's/if self.state.any_lives(Priority::Scavenger) {/if false {/'
-try 'clamps normal while low lives' ladder.rs 's/if self.state.any_lives(Priority::Low) {/if false {/'
-try 'takes low cache first' ladder.rs 's/if !gives \&\& (level/if (level/'
+  's/let scavengers = self.state.any_lives(Priority::Scavenger);/let scavengers = false;/'
+try 'clamps normal while low lives' ladder.rs 's/} else if self.state.any_lives(Priority::Low) {/} else if false {/'
+try 'takes low cache first' ladder.rs 's/gives || (next \&\& self.reclaim(Priority::Low))/(next \&\& self.reclaim(Priority::Low)) || gives/'
 try 'does not look again' ladder.rs 's/if populated {/if false {/; s/if !self.proven() {/if false {/'
 try 'keeps packs frozen' give_back.rs 's/let given = thaw(.*) || release/let given = release/'
 try 'keeps what pressure took' give_back.rs 's/|| release(state, slot, level)//'
@@ -37,6 +37,7 @@ try 'squeezes below the floor' squeeze.rs 's/percent_of(step, from).max(dial.pre
 try 'reclaims below the guarantee' victim.rs 's/saturating_sub(self.guarantee())/saturating_sub(0)/'
 try 'grows beyond the ceiling' adapt.rs 's/let most = dial.ceiling().number().unwrap_or(u64::MAX)/let most = u64::MAX/'
 try 'forgets a refused write' dial.rs 's/        if done {$/        if done || !done {/'
-try 'forgets over a restart' pack.rs 's/            frozen: deeds.frozen,/            frozen: false,/'
+try 'forgets over a restart' pack.rs 's/frozen: deeds.frozen || deeds.damaged,/frozen: false,/'
+try 'keeps what it cannot read' pack.rs 's/if deeds.damaged {/if false {/'
 try 'changes pinned values' dial.rs 's/self.plan.0 != Slim::NONE \&\& !self.pinned/self.plan.0 != Slim::NONE/'
 exit $missed

@@ -29,6 +29,10 @@ const ALERT: Duration = Duration::from_millis(20);
 /// Between two looks after it has pressed.
 const WARY: Duration = Duration::from_millis(200);
 
+/// Between two looks while nothing stalls and only scavengers' cache is asked
+/// for: a node whose memory is well used stays there for days.
+const EASY: Duration = Duration::from_secs(1);
+
 /// Full looks after which every pack's values were compared with the kernel's.
 const DRIFT: usize = 12;
 
@@ -295,7 +299,9 @@ impl Watcher {
             .map_or(0, |at| every.saturating_sub(now.since(at)));
         let rest = Duration::from_millis(rest);
         let quiet = self.last.memory_some.is_none_or(|stall| stall.avg10 < 100);
+        let low = self.state.level(Resource::Memory) == Level::Low;
         match self.state.alert() {
+            true if quiet && low => rest.min(EASY),
             true if quiet => rest.min(WARY),
             true => rest.min(ALERT),
             false if self.state.busy() => rest.min(Duration::from_secs(1)),
