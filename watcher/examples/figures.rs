@@ -230,7 +230,7 @@ fn idle(program: &Path, packs: usize) {
         .unwrap();
     // Past its start, which on a busy node is a stall, and what follows one.
     std::thread::sleep(Duration::from_secs(7));
-    for _ in 0..90 {
+    for _ in 0..40 {
         let node = ask(&folder.join("watcher.sock"), &json!({ "verb": "node" }));
         if node.is_ok_and(|node| node["pressure"]["memory"] == "none") {
             break;

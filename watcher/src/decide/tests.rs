@@ -355,6 +355,13 @@ fn a_pack_at_its_limit_is_told_of_and_restarted_only_if_it_asked() {
 }
 
 #[test]
+fn a_pack_takes_no_more_room_than_it_did() {
+    // A thousand of them are what the watcher's memory is made of.
+    let room = size_of::<Option<Pack>>();
+    assert!(room <= 1_704, "{room}");
+}
+
+#[test]
 fn paused_does_nothing() {
     let mut lab = Lab::new(&ALL);
     lab.state.pause(true);
