@@ -190,7 +190,7 @@ qemu_command() {
   command=(
     setpriv --pdeathsig KILL
     qemu-system-x86_64
-    -name packrank -nodefaults -no-user-config -display none -no-reboot
+    -name packrank -nodefaults -no-user-config -display none
     -accel "$accel" -cpu max -smp "$cpus" -m "$memory" -nic none
     -device virtio-rng-pci
     -netdev hubport,hubid=0,id=wire0 -device virtio-net-pci,netdev=wire0

@@ -16,6 +16,7 @@
 #   weight_of SHARES         the cpu.weight that the case's engine makes of cpu.shares
 #   refused PART COMMAND…    COMMAND fails, and says PART on stderr
 #   wait_for SECONDS COMMAND…    until it succeeds
+#   reboot_machine           boots it anew and runs the case again, then with $REBOOTED set
 #   at_exit COMMAND…         cleaning up, last first
 #   fail REASON · skip REASON · note TEXT
 #   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
@@ -253,6 +254,18 @@ wait_for() {
   done
 }
 
+# What the case would clean up stays for what comes after.
+reboot_machine() {
+  local drop_in=/run/systemd/system/lab-run.service.d
+  [[ -e /var/lib/lab/booted ]] || skip 'a shell does not outlive it'
+  mkdir -p "$drop_in"
+  printf '[Unit]\nSuccessAction=none\nFailureAction=none\n' >"$drop_in/reboot.conf"
+  systemctl daemon-reload
+  printf '%s\n' "$CASE" >/var/lib/lab/reboot
+  systemctl reboot
+  sleep 1000
+}
+
 # --- engines and disks -----------------------------------------------------------------------
 
 _image_tar() {
@@ -421,6 +434,7 @@ _finish() {
   local _status=$? _name _index
   set +eE
   trap - ERR EXIT
+  [[ ! -e /var/lib/lab/reboot ]] || exit 0
   for _name in "${containers[@]}"; do
     if ! _delete "$_name"; then differences+=("$ENGINE cannot delete $_name"); fi
   done

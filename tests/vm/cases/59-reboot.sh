@@ -1,0 +1,59 @@
+# The machine boots anew: a container that its engine starts by itself is ranked again, and so is
+# what people start then, through every engine; uninstalled, the engines are as they were.
+# needs: packrank packrank-runtime packrank-hook packrank-watcher
+# timeout: 300
+
+name=$(_id web)
+rank=(--annotation packrank.io/priority=low)
+configuration() { find /etc/docker /etc/containerd /etc/containers /usr/local/bin -type f -exec sha256sum {} + 2>/dev/null | sort; }
+engines=(docker podman containerd)
+clear_up() {
+  docker rm -f "$name"
+  podman rm -f -t 0 "$name"
+  ctr tasks rm -f "$name"
+  ctr containers rm "$name"
+  packrank uninstall --restart
+  systemctl disable --quiet docker
+  rm -f /etc/docker/daemon.json
+}
+at_exit clear_up
+
+if [[ -z $REBOOTED ]]; then
+  systemctl stop packrank-watcher.service docker.socket docker 2>/dev/null || true
+  rm -rf /usr/local/bin/*packrank* /run/packrank /etc/docker/daemon.json
+  configuration >/var/lib/lab/before
+  systemctl enable --quiet docker
+  docker_up
+  podman_up
+  containerd_up
+  for engine in "${engines[@]}"; do packrank install --for "$engine" --restart; done
+  docker run -d --restart always --name "$name" --runtime packrank "${rank[@]}" "$image" >/dev/null
+  reboot_machine
+fi
+
+expect_low() {
+  _read "/proc/$1/cgroup"
+  LEAF=/sys/fs/cgroup${value##*0::}
+  CGROUP=${LEAF%/container}
+  expect cpu.max '50000 100000'
+  expect memory.max 536870912
+  expect "/proc/$1/oom_score_adj" 500
+}
+running() { [[ $(docker inspect -f '{{.State.Running}}' "$name") == true ]]; }
+wait_for 60 running || fail 'docker did not start it again'
+expect_low "$(docker inspect -f '{{.State.Pid}}' "$name")"
+[[ $(packrank status "$name" 2>/dev/null || packrank status "$(docker inspect -f '{{.Id}}' "$name")") == *"from the container on"* ]] \
+  || fail 'its network is not shaped'
+podman run -d --name "$name" "${rank[@]}" "$image" >/dev/null
+expect_low "$(podman inspect -f '{{.State.Pid}}' "$name")"
+ctr run -d --runc-binary /usr/local/bin/packrank-runtime "${rank[@]}" "$image" "$name" sleep 1000
+expect_low "$(ctr tasks list | awk -v name="$name" '$1 == name { print $2 }')"
+expect_is 'records' "$(ls /run/packrank/packs | wc -l)" 3
+
+docker rm -f "$name" >/dev/null
+podman rm -f -t 0 "$name" >/dev/null
+ctr tasks rm -f "$name" >/dev/null
+ctr containers rm "$name"
+packrank uninstall --restart
+configuration >after
+diff /var/lib/lab/before after || fail 'something is not as it was'
