@@ -171,9 +171,9 @@ pub fn attach(
             return Err(AttachError::TooLate { id });
         }
     }
-    let pack = namespaces::Owner::of(state, &process, &planned);
+    let pack = namespaces::Owner::of(state, &process, &planned, &spec.network);
     let netns = match spec.network {
-        Network::Own if enforce => Some(process.network_namespace()?),
+        Network::Own | Network::Joined(_) if enforce => Some(process.network_namespace()?),
         _ => None,
     };
     // The record comes before what it speaks of, so that whoever cleans up

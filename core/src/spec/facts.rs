@@ -4,6 +4,8 @@
 //! shape. Nothing that is not needed is parsed, so that a spec with things
 //! unknown to us goes through.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use super::object::{DocumentError, Object, json};
@@ -55,18 +57,22 @@ pub(super) struct Rlimit {
 }
 
 /// Whose network a container has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// The host's.
     Host,
-    /// A namespace of its own, or one that was made for it or its pod.
+    /// A namespace of its own.
     Own,
+    /// The one that this path names: made for it, for its pod, or another's.
+    Joined(PathBuf),
 }
 
 #[derive(Deserialize)]
 struct Namespace {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    path: PathBuf,
 }
 
 /// The sets that a process can use or regain; names unknown to us are fine.
@@ -132,9 +138,10 @@ impl<'t> Spec<'t> {
         let namespaces: Vec<Namespace> = linux.read("namespaces")?.unwrap_or_default();
         let user_namespace = namespaces.iter().any(|n| n.kind == "user");
         let seccomp = linux.raw("seccomp")?.is_some();
-        let network = match namespaces.iter().any(|n| n.kind == "network") {
-            true => Network::Own,
-            false => Network::Host,
+        let network = match namespaces.into_iter().find(|n| n.kind == "network") {
+            None => Network::Host,
+            Some(own) if own.path.as_os_str().is_empty() => Network::Own,
+            Some(joined) => Network::Joined(joined.path),
         };
         let cgroups_path = linux.read("cgroupsPath")?;
         let resources = Resources::read(linux.inside("resources")?)?;

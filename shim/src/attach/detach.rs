@@ -4,10 +4,12 @@
 //! was removed, and what could not be. Every step is tried, whatever became of
 //! the one before, and any of hook, watcher and `packrank gc` may come first.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use packrank_core::record::{Packs, Record};
-use packrank_kernel::net::Ours;
+use packrank_kernel::net::{Guard, Means, Ours, Shape, Target};
 use packrank_kernel::{disk, net};
 
 use super::effects::projects;
@@ -76,6 +78,11 @@ fn release(run: &Path, entry: &Entry, owner: &Owner, swept: &mut Swept) {
         started: record.started,
         ..owner.clone()
     });
+    if heir.is_none()
+        && let Some(netns) = entry.kept(owner)
+    {
+        give_back(run, entry, owner, &netns, swept);
+    }
     let taken = Namespaces::under(run).take(entry, owner, heir.as_ref());
     let taken = taken.map_err(|e| e.to_string());
     // Not taken, but another's by now, whose number the kernel gave away at once: the old owner's
@@ -86,6 +93,33 @@ fn release(run: &Path, entry: &Entry, owner: &Owner, swept: &mut Swept) {
     swept.note(format!("network entry of {}", owner.id), taken);
     if ended {
         network(&owner.id, swept);
+    }
+}
+
+/// Takes what was made for a container from a namespace that outlives it.
+fn give_back(run: &Path, entry: &Entry, owner: &Owner, netns: &File, swept: &mut Swept) {
+    let target = Target {
+        id: &owner.id,
+        netns: netns.as_fd(),
+        net_admin: false,
+    };
+    let free = net::apply(
+        &target,
+        &Shape::default(),
+        &Guard::default(),
+        &Means::default(),
+    );
+    let freed = free.map(|free| free.changed).map_err(|e| chain(&e));
+    swept.note(format!("network limits of {}", owner.id), freed);
+    // Who came in meanwhile has been robbed of its own.
+    let now = entry.read().filter(|now| now != owner);
+    let packs = Packs::under(run);
+    let record = now.and_then(|now| packs.read(&now.id).ok());
+    if let Some(record) = record {
+        let deeds = packs.deeds(&record);
+        let again = net::apply_record(&record, &deeds, &record.id, netns.as_fd(), None);
+        let again = again.map(|_| false).map_err(|e| chain(&e));
+        swept.note(format!("network of {}", record.id), again);
     }
 }
 

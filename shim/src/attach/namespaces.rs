@@ -6,12 +6,13 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use packrank_core::Priority;
 use packrank_core::place::Role;
+use packrank_core::spec::Network;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Process;
@@ -30,11 +31,14 @@ pub struct Owner {
     pub pid: u32,
     /// When that process started.
     pub started: u64,
+    /// What keeps the namespace besides processes, where something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
 }
 
 impl Owner {
     /// The owner of a container's network: its pod's sandbox, else itself.
-    pub fn of(state: &State, process: &Process, planned: &Planned) -> Owner {
+    pub fn of(state: &State, process: &Process, planned: &Planned, network: &Network) -> Owner {
         let sandbox = match planned.place.role {
             Role::Container => planned.place.sandbox.as_ref(),
             _ => None,
@@ -44,6 +48,10 @@ impl Owner {
             class: planned.plan.rank.priority.name().to_owned(),
             pid: process.pid,
             started: process.started,
+            path: match network {
+                Network::Joined(path) => Some(path.clone()),
+                Network::Host | Network::Own => None,
+            },
         }
     }
 
@@ -190,6 +198,15 @@ impl Entry {
         there && identity::started(pid) == Some(started)
     }
 
+    /// The namespace, where its owner's path still names it.
+    pub fn kept(&self, owner: &Owner) -> Option<File> {
+        let mut open = File::options();
+        // Whatever the path names by now, opening it waits for nobody.
+        open.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        let netns = open.open(owner.path.as_ref()?).ok()?;
+        (Some(&*name(&netns).ok()?) == self.name()).then_some(netns)
+    }
+
     /// Whether its owner's first process still is in it.
     pub fn alive(&self) -> bool {
         let owner = self.read();
@@ -235,6 +252,7 @@ mod tests {
             class: class.to_owned(),
             pid,
             started: identity::started(pid).unwrap(),
+            path: None,
         }
     }
 

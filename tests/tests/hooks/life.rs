@@ -72,8 +72,22 @@ fn shaped_at_once_when_the_network_is_there_before() {
         world.create(&bundle, &id);
         let qdisc = world.run("tc", &["class", "show", "dev", "vnetns"]);
         assert!(qdisc.contains("rate 5"), "{qdisc}");
+        let inside = || {
+            world.run(
+                "nsenter",
+                &["--net=/run/netns/packrank-test", "nft", "list", "tables"],
+            )
+        };
+        assert!(inside().contains("packrank"), "{}", inside());
         world.remove(&id);
         let left = world.ours();
+        // The namespace and its veth are somebody's, and stay as they were.
+        let qdisc = world.run("tc", &["qdisc", "show", "dev", "vnetns"]);
+        assert!(
+            !qdisc.contains("htb") && !qdisc.contains("ingress"),
+            "{qdisc}"
+        );
+        assert_eq!(inside(), "");
         world.run("ip", &["netns", "delete", "packrank-test"]);
         assert_eq!(left, Vec::<String>::new());
     });

@@ -45,8 +45,8 @@ for direction in from:5001 to:5002:-R; do
   iperf3 -s -1 -D -B 10.77.0.254 -p "$port"
   bits=$(within iperf3 -c 10.77.0.254 -p "$port" -O 1 -t 5 -J ${reverse:+"$reverse"} | jq '.end.sum_received.bits_per_second | floor')
   note "$way the container: $bits bit/s"
-  # 5 Mbit/s of IP packets are 4.83 Mbit/s of TCP's payload.
-  if ((bits < 4580000 || bits > 5080000)); then differences+=("$way the container pass $bits bit/s, not 4.83 Mbit/s"); fi
+  # 5 Mbit/s of IP packets are 4.83 Mbit/s of TCP's payload. How near, other tests measure.
+  if ((bits < 3800000 || bits > 5600000)); then differences+=("$way the container pass $bits bit/s, not 4.83 Mbit/s"); fi
 done
 away web
 expect_is 'what is left of ours' "$(ours)" ''
