@@ -230,7 +230,8 @@ mod tests {
             .map(|b| (&*b.source, b.writable))
             .collect();
         assert_eq!(writable, [("/x", false), ("/y", true)]);
-        assert_eq!((spec.network, spec.net_admin), (Network::Own, true));
+        assert_eq!(spec.network, Network::Joined("/n".into()));
+        assert!(spec.net_admin);
         assert_eq!(Spec::annotations_of(text).unwrap(), spec.annotations);
     }
 
