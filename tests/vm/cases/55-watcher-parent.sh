@@ -2,7 +2,7 @@
 # kernel takes nearly all of what it holds for a neighbour that only reads files; with it the pack keeps
 # it, and the parent has its own value back also when the watcher was not there to see the pack end.
 # needs: packrank-watcher jq
-# timeout: 120
+# timeout: 180
 # tries: 3
 
 MIB=1048576
@@ -16,7 +16,6 @@ echo '+memory +cpu' >"$top/cgroup.subtree_control"
 at_exit rmdir "$top"
 guarantee=$((160 * MIB))
 truncate -s 128M held-without held-with
-truncate -s 640M big
 
 holder() { # NAME: a pack that holds 128 MiB, all of it guaranteed
   mkdir "$top/$1"
@@ -27,7 +26,8 @@ holder() { # NAME: a pack that holds 128 MiB, all of it guaranteed
   (($(held "$1") > 120 * MIB)) || fail "$1 holds only $(held "$1") bytes"
 }
 held() { awk '$1 == "file" { print $2 }' "$top/$1/memory.stat"; }
-neighbour() { # reads twice as much as all may have, three times
+neighbour() { # reads more than all may have, three times
+  truncate -s 512M big
   bash -c 'echo $$ >"$1/cgroup.procs"; for n in 1 2 3; do cat big >/dev/null; done' neighbour "$outer/neighbour" </dev/null
 }
 mkdir "$outer/neighbour"
@@ -36,6 +36,8 @@ end() {
   echo 1 >"$top/$1/cgroup.kill"
   rm "$run/packs/$1.json"
   echo 0 >"$top/$1/memory.min"
+  # What they read goes with the files: the next one has room.
+  rm big "held-$1"
 }
 
 holder without

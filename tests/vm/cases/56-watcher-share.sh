@@ -3,7 +3,7 @@
 # under a parent of its own, the watcher takes the scavengers' time until it has most.
 # matrix: with=nothing,classes,watcher
 # needs: packrank packrank-runtime packrank-watcher
-# timeout: 120
+# timeout: 180
 # tries: 3
 
 others=$(seq 20)

@@ -1,7 +1,7 @@
 # What the watcher has taken stays taken through a daemon-reload, which writes systemd's own values over
 # those of scopes, and comes back when the pressure is gone.
 # needs: packrank packrank-runtime packrank-hook packrank-watcher crun
-# timeout: 150
+# timeout: 180
 # tries: 3
 
 ENGINE=crun DRIVER=systemd
