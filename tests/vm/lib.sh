@@ -274,13 +274,18 @@ _image_tar() {
   printf '%s' "$tar"
 }
 
+# An engine that this Debian does not have is nobody's failure.
+_has() { command -v "$1" >/dev/null || skip "no $1 in this guest"; }
+
 docker_up() {
+  _has dockerd
   systemctl start docker || { systemctl status --no-pager docker; fail "docker does not start"; }
   docker image inspect "$image" >/dev/null 2>&1 \
     || docker import --change 'CMD ["sleep", "1000"]' "$(_image_tar)" "$image" >/dev/null
 }
 
 podman_up() {
+  _has podman
   podman image exists "$image" \
     || podman import --quiet --change 'CMD ["sleep", "1000"]' "$(_image_tar)" "$image" >/dev/null
 }
@@ -288,6 +293,7 @@ podman_up() {
 # containerd imports only OCI or docker archives: this makes one of the same single layer.
 containerd_up() {
   local layer config tar=/var/lib/lab/busybox-image.tar folder
+  _has containerd
   systemctl start containerd || { systemctl status --no-pager containerd; fail "containerd does not start"; }
   if [[ ! -e $tar ]]; then
     folder=$(mktemp -d)

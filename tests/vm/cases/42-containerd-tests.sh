@@ -1,0 +1,22 @@
+# The shim's native tests, on the guest's containerd, kernel and cgroup v2: a pod asked for as kubelet
+# does it, with its rate measured; the shim's socket beside the stock shim's, with a terminal; a
+# container that is attached to; the options that systemd and cgroup v2 have a part in.
+# matrix: about=pods,calls,attach,options
+# needs: test-containerd containerd-shim-packrank-v2
+# timeout: 240
+# tries: 3
+
+case $ABOUT in
+  pods) tests=(pods::a_pod) ;;
+  calls) tests=(calls::the_sockets) ;;
+  attach) tests=(calls::a_detached) ;;
+  options) tests=(options::cgroups_by_systemd options::the_shims_own_cgroup) ;;
+esac
+note "$(containerd --version)"
+if ! PACKRANK_BIN=$LAB/bin test-containerd --test-threads 1 --nocapture "${tests[@]}" >said 2>&1; then
+  grep -v level=info said
+  fail "$(grep -m 1 -A 2 panicked said | tr '\n' ' ')"
+fi
+cat said
+grep -q "^test result: ok. ${#tests[@]} passed" said || fail "not all of ${tests[*]} were run"
+if why=$(grep -m 1 SKIPPED said); then skip "$why"; fi
