@@ -94,7 +94,7 @@ if [[ -n $bridge ]]; then
     IFS=: read -r way port reverse <<<"$direction"
     bits=$(measure -p "$port" ${reverse:+"$reverse"})
     note "$way the container: $bits bit/s"
-    # 5 Mbit/s of IP packets are 4.83 Mbit/s of TCP's payload.  How near, other tests measure.
+    # 5 Mbit/s of IP packets are 4.83 Mbit/s of TCP's payload. How near, other tests measure.
     if ((bits < 4350000 || bits > 5350000)); then differences+=("$way the container pass $bits bit/s, not 4.83 Mbit/s"); fi
   done
 fi
