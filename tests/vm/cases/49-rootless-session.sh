@@ -41,7 +41,8 @@ expect pids.max 512
 [[ " $delegated " != *' cpu '* ]] || expect cpu.max '50000 100000'
 expect "/proc/$PID/oom_score_adj" 500
 expect_limit 'open files' 1024 2048
-rootless podman rm -f -t 0 low >/dev/null
+# Its end is not what is looked at, and an emulated machine may be too slow for Podman.
+rootless podman rm -f -t 0 low >/dev/null || note "podman rm: status $?"
 
 cp "$LAB/config.json" "$WORK/config.json"
 chmod 644 "$WORK/config.json"
