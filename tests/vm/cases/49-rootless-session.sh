@@ -10,8 +10,9 @@ for program in packrank packrank-runtime packrank-hook; do
   at_exit rm -f /usr/local/bin/$program
 done
 user=session-$ENGINE
-useradd -m "$user"
-uid=$(id -u "$user")
+# Not a number of other cases': systemd takes a user's /run/user away a while after his last session.
+case $ENGINE in runc) uid=2001 ;; *) uid=2002 ;; esac
+useradd -m -u $uid "$user"
 at_exit eval "systemctl stop user@$uid.service; pkill -KILL -u $uid; sleep 1; userdel -r $user 2>/dev/null"
 # What logging in starts.
 systemctl start "user@$uid.service"
@@ -41,8 +42,8 @@ expect pids.max 512
 [[ " $delegated " != *' cpu '* ]] || expect cpu.max '50000 100000'
 expect "/proc/$PID/oom_score_adj" 500
 expect_limit 'open files' 1024 2048
-# Its end is not what is looked at, and an emulated machine may be too slow for Podman.
-rootless podman rm -f -t 0 low >/dev/null || note "podman rm: status $?"
+# Podman remembers the runtime of a container, not its flags.
+rootless "${ranked[@]}" rm -f -t 0 low >/dev/null
 
 cp "$LAB/config.json" "$WORK/config.json"
 chmod 644 "$WORK/config.json"
