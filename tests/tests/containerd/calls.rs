@@ -1,6 +1,6 @@
 //! What `ctr` never asks, asked of both shims on their own sockets.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use containerd_shim_protos::Client;
@@ -183,7 +183,8 @@ fn what_is_not_offered_says_so() {
 fn a_detached_container_can_be_attached_to() {
     world("attach", |world| {
         for (runtime, id) in [(PACKRANK, "ours"), (STOCK, "stock")] {
-            let script = "read line; echo got $line; exit 4";
+            // Until its answer was read: ctr does not wait for output when the program ends.
+            let script = "read line; echo got $line; read line; exit 4";
             let ran = world.ctr(&[
                 "run",
                 "-d",
@@ -203,11 +204,15 @@ fn a_detached_container_can_be_attached_to() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            writeln!(attach.stdin.take().unwrap(), "this").unwrap();
+            let mut typed = attach.stdin.take().unwrap();
+            writeln!(typed, "this").unwrap();
+            let mut answer = String::new();
+            let mut out = BufReader::new(attach.stdout.take().unwrap());
+            out.read_line(&mut answer).unwrap();
+            assert_eq!(answer, "got this\n", "{id}");
+            writeln!(typed, "bye").unwrap();
             let output = attach.wait_with_output().unwrap();
-            let out = String::from_utf8_lossy(&output.stdout);
-            let answer = (&*out, output.status.code());
-            assert_eq!(answer, ("got this\n", Some(4)), "{id}: {}", said(&output));
+            assert_eq!(output.status.code(), Some(4), "{id}: {}", said(&output));
             world.ctr(&["task", "rm", id]);
             world.ctr(&["container", "rm", id]);
         }
