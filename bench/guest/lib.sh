@@ -17,7 +17,6 @@ ln -sf "$(command -v packrank-runtime)" /usr/local/bin/packrank-runtime
 ln -sf "$(command -v packrank-hook)" /usr/local/bin/packrank-hook
 data=$kept/data
 [[ -e $data ]] || head -c 64M /dev/urandom >"$data"
-if [[ $WITH == watcher ]]; then watched; fi
 at_exit peer_off
 
 declare -a started=()
@@ -70,6 +69,7 @@ over() {
 peer() {
   peer_off
   case $WITH in
+    watcher) systemctl unmask --quiet --runtime packrank-watcher.service ;;
     earlyoom) systemctl start earlyoom ;;
     systemd-oomd)
       # Its quickest: pressure of a tenth for a second.
@@ -80,4 +80,7 @@ peer() {
       ;;
   esac
 }
-peer_off() { systemctl stop earlyoom systemd-oomd packrank-watcher.service 2>/dev/null || true; }
+peer_off() {
+  systemctl stop earlyoom systemd-oomd packrank-watcher.service 2>/dev/null || true
+  systemctl mask --quiet --runtime packrank-watcher.service
+}
