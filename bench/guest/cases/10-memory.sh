@@ -56,7 +56,7 @@ ended() { grep -qx end "$out/service" || ! grep -q 'populated 1' "${cgroup[criti
 within_twice() {
   local file n=0
   for file in "$kept/memory-$WITH"-*; do
-    "$load" table $rate $seconds "$alone" "$file" | awk '/^lat/ { exit $7 > 100 }' && n=$((n + 1))
+    "$load" table $rate $seconds "$alone" "$file" | awk '/^lat/ { exit $(NF - 3) > 100 }' && n=$((n + 1))
   done
   echo $n
 }
@@ -72,7 +72,7 @@ alone=$kept/memory-alone-1
 for WITH in $those; do
   note "| memory, $WITH, ${runs[$WITH]} rounds of $seconds s"
   "$load" table $rate $seconds "$alone" "$kept/memory-$WITH"-* | sed 's/^/| /'
-  note "| service within twice its latency alone: $(within_twice) of ${runs[$WITH]} rounds"
+  note "| service within twice its mean latency alone: $(within_twice) of ${runs[$WITH]} rounds"
   [[ $WITH != alone ]] || continue
   for name in critical high normal low scavenger; do
     of=${runs[$WITH]}
