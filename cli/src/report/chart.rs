@@ -157,7 +157,7 @@ pub(crate) fn strips(
     let names = ["none", "low", "medium", "high", "critical"];
     let height = TOP + STRIP * float(strips.len() as u64 + 1) + BELOW;
     html! {
-        svg viewBox=(format!("0 0 {WHOLE} {height}")) role="img" aria-label="pressure levels and actions" {
+        svg.strips viewBox=(format!("0 0 {WHOLE} {height}")) role="img" aria-label="pressure levels and actions" {
             @for (row, (name, levels)) in (0..).zip(strips) {
                 @let y = TOP + float(row) * STRIP;
                 text class="axis" x=(LEFT - 8.0) y=(y + 15.0) text-anchor="end" { (name) }
@@ -174,12 +174,13 @@ pub(crate) fn strips(
             @let y = TOP + float(strips.len() as u64) * STRIP + 10.0;
             text class="axis" x=(LEFT - 8.0) y=(y + 4.0) text-anchor="end" { "done" }
             @for (at, class, text) in marks {
-                circle class={"mark " (class)} cx=(number(span.x(*at))) cy=(y) r="4" { title { (text) } }
+                circle class={"mark " (class)} cx=(number(span.x(*at))) cy=(y) r="4.5" { title { (text) } }
             }
             (times_axis(span, height - BELOW))
         }
         p.legend {
             @for (level, name) in (0..).zip(names) { span { i class={"level" (level)} {} (name) } }
+            span { i.killed {} "a kill" }
         }
     }
 }

@@ -149,18 +149,21 @@ fn history(story: &Story) -> Markup {
             .collect(),
     };
     let level = |at: usize| rows.iter().map(|row| row.levels[at]).collect::<Vec<u8>>();
-    let marks: Vec<(u64, String, String)> = story
+    let mut marks: Vec<(u64, String, String)> = story
         .events
         .iter()
         .filter(|event| event.at >= span.from && event.action().is_some_and(|a| a != "alert"))
         .map(|event| {
+            let class = event.class.as_deref().unwrap_or_default();
             (
                 event.at,
-                event.class.clone().unwrap_or_default(),
+                format!("{class}{}", grave(event)),
                 said(story, event),
             )
         })
         .collect();
+    // A life is not to be hidden behind a limit.
+    marks.sort_by_key(|(_, class, _)| class.ends_with(GRAVE));
     let strips = [("memory", level(0)), ("cpu", level(1)), ("disk", level(2))];
     html! {
         section {
@@ -277,7 +280,7 @@ fn events(story: &Story) -> Markup {
             @else {
                 div.wide { table.events { tbody {
                     @for event in story.events.iter().rev().take(MOST) {
-                        tr {
+                        tr class=(grave(event)) {
                             td.n { (time(event.at, true)) }
                             td { @if let Some(class) = event.class.as_deref().and_then(|c| c.parse::<Priority>().ok()) { span class={"chip " (class.name())} { (class.name()) } } }
                             td { (who(story, event)) }
@@ -299,6 +302,16 @@ fn notes(snapshot: &Snapshot) -> Markup {
         @if !all.is_empty() {
             section { h2 { "What this node does not allow" } ul { @for note in all { li { (plain(note)) } } } }
         }
+    }
+}
+
+/// What a kill that was done is marked with.
+const GRAVE: &str = " kill";
+
+fn grave(event: &Event) -> &'static str {
+    match event.action() == Some("kill") && event.result() == "done" {
+        true => GRAVE,
+        false => "",
     }
 }
 
