@@ -79,6 +79,13 @@ impl Event {
         event
     }
 
+    /// For people, with whom it was about.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let id = self.id.as_deref().unwrap_or("node");
+        format!("{id} {}: {}", self.class.unwrap_or("-"), self.text())
+    }
+
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {

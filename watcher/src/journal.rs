@@ -76,8 +76,7 @@ impl Journal {
             what,
         };
         if self.print {
-            let id = event.id.as_deref().unwrap_or("node");
-            println!("{id} {}: {}", class.unwrap_or("-"), event.text());
+            println!("{}", event.line());
         }
         self.next += 1;
         if self.events.len() == KEPT {

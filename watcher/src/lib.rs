@@ -17,6 +17,7 @@ pub mod event;
 pub mod exporter;
 pub mod history;
 pub mod journal;
+pub mod journald;
 mod links;
 pub mod observe;
 pub mod protocol;

@@ -1,7 +1,8 @@
 //! `packrank-watcher`: one per node.
 //!
 //! In: `--foreground` to print decisions, `--run`, `--proc`, `--cgroup` and
-//! `--policy` for other folders, `--guest` to take nothing for itself. Out: 0
+//! `--policy` for other folders, `--guest` to take nothing for itself and
+//! tell the system's journal nothing. Out: 0
 //! after the last pack, 0 when another one runs, 1 with one sentence when it
 //! cannot watch.
 #![forbid(unsafe_code)]
@@ -38,6 +39,7 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             }
             Some("--guest") => {
                 manner.guest = true;
+                roots.journald = None;
                 continue;
             }
             Some("--help") => {

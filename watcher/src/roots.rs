@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// The folders the watcher reads and writes.
+/// What the watcher reads and writes.
 #[derive(Debug, Clone)]
 pub struct Roots {
     /// `/run/packrank`: records, deeds, lock and socket.
@@ -13,6 +13,8 @@ pub struct Roots {
     pub cgroup: PathBuf,
     /// `/etc/packrank`.
     pub policy: PathBuf,
+    /// Where systemd-journald listens; `None`: it is not told.
+    pub journald: Option<PathBuf>,
 }
 
 impl Default for Roots {
@@ -22,6 +24,7 @@ impl Default for Roots {
             proc: "/proc".into(),
             cgroup: "/sys/fs/cgroup".into(),
             policy: "/etc/packrank".into(),
+            journald: Some("/run/systemd/journal/socket".into()),
         }
     }
 }

@@ -107,6 +107,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         watcher.ends_told &= poll.watch_packs(watcher.records());
         watcher.look(trigger);
         watcher.tend();
+        watcher.tell();
         trigger = Level::None;
         if watcher.ended() {
             // Whoever registered before this and found us listening is seen by
@@ -173,7 +174,8 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
 }
 
 impl Watcher {
-    fn leave(&self, manner: Manner) {
+    fn leave(&mut self, manner: Manner) {
+        self.tell();
         if !manner.guest && !stand::has_unit(&self.roots.proc) {
             stand::leave(&self.mounts);
         }

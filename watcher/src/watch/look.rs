@@ -17,6 +17,7 @@ use crate::decide::{Actions, Knob, Level, Millis, Node, Observation, Resource, S
 use crate::decide::{State, decide};
 use crate::history::History;
 use crate::journal::Journal;
+use crate::journald::Journald;
 use crate::observe::NodeReader;
 use crate::registry::Registry;
 use crate::scarce::Turn;
@@ -48,6 +49,7 @@ pub struct Watcher {
     pub(super) registry: Registry,
     pub(super) mounts: Mounts,
     pub(super) journal: Journal,
+    journald: Journald,
     pub(super) notes: Vec<String>,
     /// A record came, changed or went.
     pub(super) rescan: bool,
@@ -98,6 +100,7 @@ impl Watcher {
             last: Node::default(),
             actions: Actions::with_room(ROOM),
             journal: Journal::new(print, wall_clock()),
+            journald: Journald::at(roots.journald.clone()),
             history,
             begin: Instant::now(),
             compact: roots.proc.join("sys/vm/compact_memory"),
@@ -190,6 +193,11 @@ impl Watcher {
             self.ancestors.tell(&self.mounts);
             self.turn.take(&mut self.registry, &self.roots.run);
         }
+    }
+
+    /// Tells the system's journal what was done.
+    pub fn tell(&mut self) {
+        self.journald.tell(&self.journal);
     }
 
     /// Every pack's figures.

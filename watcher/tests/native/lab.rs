@@ -152,13 +152,14 @@ impl Lab {
         self.pods[at].child.try_wait().unwrap().is_none()
     }
 
-    /// The folders it is handed.
+    /// What it is handed.
     pub fn roots(&self) -> Roots {
         let at = |name: &str| self.folder.path().join(name);
         Roots {
             run: at("run"),
             proc: at("proc"),
             policy: at("etc"),
+            journald: None,
             ..Roots::default()
         }
     }
