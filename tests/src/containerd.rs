@@ -132,7 +132,7 @@ impl World {
         self.ready();
     }
 
-    /// `ctr`, for at most half a minute.
+    /// `ctr`, for at most a minute.
     pub fn ctr(&self, args: &[&str]) -> Output {
         let mut command = self.command(args);
         command.stdin(Stdio::null()).output().unwrap()
@@ -140,7 +140,7 @@ impl World {
 
     /// The same, to be started.
     pub fn command(&self, args: &[&str]) -> Command {
-        self.command_for(Duration::from_secs(30), args)
+        self.command_for(Duration::from_secs(60), args)
     }
 
     /// The same with a time of its own.
@@ -203,9 +203,22 @@ impl World {
             .to_owned()
     }
 
-    /// Where the shim of a container listens, as containerd was told.
+    /// Where the shim of a container listens, and the version of the task API
+    /// that it speaks there, as containerd was told. containerd 2 keeps it in
+    /// JSON; before it, it was the address alone, and version 2's.
+    pub fn listens(&self, id: &str) -> (String, u64) {
+        let Ok(told) = fs::read(self.bundle(id).join("bootstrap.json")) else {
+            let address = fs::read_to_string(self.bundle(id).join("address"));
+            return (address.unwrap(), 2);
+        };
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        let address = told["address"].as_str().unwrap().to_owned();
+        (address, told["version"].as_u64().unwrap())
+    }
+
+    /// The address alone.
     pub fn address(&self, id: &str) -> String {
-        fs::read_to_string(self.bundle(id).join("address")).unwrap()
+        self.listens(id).0
     }
 
     /// containerd's process.
@@ -219,7 +232,7 @@ impl World {
         while !so() {
             let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
             assert!(
-                start.elapsed() < Duration::from_secs(30),
+                start.elapsed() < Duration::from_secs(60),
                 "not so: {what}\n{}",
                 log()
             );

@@ -23,20 +23,31 @@ pub struct Calls<'w> {
     pub world: &'w World,
     pub id: &'w str,
     pub client: Client,
+    service: String,
 }
 
 pub type Answer<T> = Result<T, Status>;
 
 impl<'w> Calls<'w> {
     pub fn of(world: &'w World, id: &'w str) -> Calls<'w> {
-        let client = Client::connect(&world.address(id)).unwrap();
-        Calls { world, id, client }
+        Calls::through(world, id, id)
     }
 
-    /// By the name that all versions of containerd's own shim know.
+    /// On the socket of another container's shim.
+    pub fn through(world: &'w World, shim: &str, id: &'w str) -> Calls<'w> {
+        let (address, version) = world.listens(shim);
+        Calls {
+            world,
+            id,
+            client: Client::connect(&address).unwrap(),
+            service: format!("containerd.task.v{version}.Task"),
+        }
+    }
+
+    /// In the version of the API that the shim said it speaks.
     pub fn ask<T: Message>(&self, method: &str, request: &impl Message) -> Answer<T> {
         let request = Request {
-            service: "containerd.task.v2.Task".to_owned(),
+            service: self.service.clone(),
             method: method.to_owned(),
             payload: request.write_to_bytes().unwrap(),
             timeout_nano: Duration::from_secs(60).as_nanos().try_into().unwrap(),

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use containerd_shim_protos::Client;
 use containerd_shim_protos::api::{
     CheckpointTaskRequest, ConnectRequest, ConnectResponse, Empty, PidsRequest, PidsResponse,
     StatsRequest, StatsResponse, UpdateTaskRequest,
@@ -50,11 +49,7 @@ fn answers(world: &World, runtime: &str, id: &str) -> Vec<(&'static str, String)
     tell("start it", kind(calls.start("none")));
     tell("signal it", kind(calls.kill("none")));
     tell("delete it", kind(calls.delete("none")));
-    let absent = Calls {
-        id: "none",
-        client: Client::connect(&world.address(id)).unwrap(),
-        world,
-    };
+    let absent = Calls::through(world, id, "none");
     tell("a container that is not there", kind(absent.state("")));
     tell("start it", kind(absent.start("")));
     tell("pause it", kind(absent.turn("Pause")));

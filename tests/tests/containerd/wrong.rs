@@ -18,7 +18,7 @@ use packrank_tests::containerd::{PACKRANK, world};
 fn what_is_wrong_is_answered_and_harms_nothing() {
     world("wrong", |world| {
         world.sleeper(PACKRANK, "a", &["--annotation", "packrank.io/priority=low"]);
-        let address = std::fs::read_to_string(world.bundle("a").join("address")).unwrap();
+        let address = world.address("a");
         let path = address.trim_start_matches("unix://").to_owned();
         for garbage in [
             &b"GET / HTTP/1.1\r\n\r\n"[..],
