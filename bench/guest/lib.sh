@@ -13,8 +13,7 @@ load=/lab/extra/load
 kept=/var/lib/lab/bench
 out=/run/lab-bench
 mkdir -p "$kept" "$out"
-ln -sf "$(command -v packrank-runtime)" /usr/local/bin/packrank-runtime
-ln -sf "$(command -v packrank-hook)" /usr/local/bin/packrank-hook
+linked packrank-runtime packrank-hook
 data=$kept/data
 [[ -e $data ]] || head -c 64M /dev/urandom >"$data"
 at_exit peer_off

@@ -8,6 +8,8 @@
 #   run_plain NAME           the same by the bare engine
 #   ranked ARGS… / engine ARGS…    any other verb, under the case's $ENGINE and $DRIVER
 #   select_container NAME    $ID, $PID and $CGROUP of another container of this case
+#   container_of PID         $PID and $CGROUP of a container that a manager made
+#   expect_low PID           the same, and it has the limits of class low
 #   remove NAME              deletes a container now
 #   expect FILE VALUE        $CGROUP/FILE (or an absolute path) reads VALUE
 #   known_gap FILE VALUE     … or this, which the engine is known for
@@ -19,10 +21,12 @@
 #   reboot_machine           boots it anew and runs the case again, then with $REBOOTED set
 #   at_exit COMMAND…         cleaning up, last first
 #   fail REASON · skip REASON · note TEXT
+#   linked PROGRAM…          where engines look for it
 #   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
 #   watched                  from now on a ranked container has a watcher started
 #   packs_up                 cgroup $top and folder $run, for packs that are no containers:
 #   pack NAME CLASS JQ COMMAND…    COMMAND in cgroup $top/NAME, with a record that JQ adds to
+#   quick_policy FILE        one by which the watcher takes steps each second and calms in three
 #   watch [ARGS…]            packrank-watcher for them, in the background as $watcher; says what it
 #                            does in the file said
 #   scratch FILESYSTEM OPTIONS    a fresh file system on the scratch disk, mounted at /scratch
@@ -117,6 +121,23 @@ _run() {
     return 1
   fi
   select_container "$name"
+}
+
+container_of() {
+  local value
+  PID=$1
+  _read "/proc/$PID/cgroup"
+  LEAF=/sys/fs/cgroup${value##*0::}
+  CGROUP=${LEAF%/container}
+}
+
+expect_low() {
+  container_of "$1"
+  expect cpu.max '50000 100000'
+  expect memory.max 536870912
+  expect memory.high 483180544
+  expect pids.max 512
+  expect "/proc/$PID/oom_score_adj" 500
 }
 
 select_container() {
@@ -312,10 +333,26 @@ containerd_up() {
   ctr images list --quiet | grep -qx "$image" || ctr images import "$tar" >/dev/null
 }
 
+linked() {
+  local program
+  for program; do ln -sf "$(command -v "$program")" "/usr/local/bin/$program"; done
+}
+
 watched() {
   systemctl unmask --quiet --runtime packrank-watcher.service
   at_exit systemctl mask --quiet --runtime packrank-watcher.service
   at_exit eval 'systemctl stop packrank-watcher.service 2>/dev/null || true'
+}
+
+quick_policy() {
+  cat >"$1" <<'TOML'
+[watch]
+hold = 3
+squeeze.down-every = 1
+squeeze.up-every = 1
+adaptive.every = 1
+adaptive.enabled = false
+TOML
 }
 
 packs_up() {
@@ -366,10 +403,8 @@ scratch() {
 
 declare -A _started=()
 manager_up() {
-  local storage=${2-} program
-  for program in packrank-runtime packrank-hook; do
-    ln -sf "$(command -v $program)" "/usr/local/bin/$program"
-  done
+  local storage=${2-}
+  linked packrank-runtime packrank-hook
   # What an earlier case's engine left when it was killed is not this one's.
   packrank gc >/dev/null
   at_exit _away_all

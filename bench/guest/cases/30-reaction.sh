@@ -1,9 +1,15 @@
-# From the begin of a stall to the first deed: a scavenger with some cache runs into its memory.high
-# and is throttled, which is a memory stall of the node, while memory is not short.
+# From the begin of a stall to the first deed. Somebody who is not to be asked runs into its
+# memory.high and is throttled, which is a memory stall of the node, while memory is not short; beside
+# it a scavenger with cache to give, which nothing but the watcher takes.
+#   calm    nothing pressed before
+#   alert   a stall has ended a second ago; the scavenger begins to read with the second one, as a
+#           watcher that is alert has taken what it had before
 # matrix: with=calm,alert
 # needs: packrank packrank-watcher jq
-# timeout: 600
+# timeout: 900
+# tries: 1
 
+rounds=20
 load=/lab/extra/load
 name=react-$WITH
 top=/sys/fs/cgroup/$name
@@ -14,40 +20,75 @@ at_exit eval "wait_for 60 rmdir $top 2>/dev/null"
 echo '+memory' >/sys/fs/cgroup/cgroup.subtree_control
 echo '+memory' >"$top/cgroup.subtree_control"
 case $WITH in calm) hold=1 ;; alert) hold=300 ;; esac
-printf '[watch]\nhold = %s\nladder.dry = 1\n' $hold >policy.toml
+printf '[watch]\nhold = %s\n' $hold >policy.toml
 packrank-watcher --foreground --run "$run" --policy "$PWD/policy.toml" >said 2>&1 &
 watcher=$!
 at_exit kill "$watcher"
 level() { printf '{"verb":"node"}\n' | timeout 5 nc -U -q 2 "$run/watcher.sock" | jq -r .pressure.memory; }
 calm() { [[ $WITH == alert || $(level) == none ]]; }
+head -c 64M /dev/urandom >file
+sync
+
+# NAME CLASS GO WORDS…: a pack that runs `load WORDS…` once there is a file GO.
+pack_of() {
+  local name=$1 class=$2 go=$3 folder=$top/$1 pid
+  shift 3
+  mkdir "$folder"
+  GO=$go bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' pack "$folder" "$load" "$@" </dev/null >/dev/null 2>&1 &
+  wait_for 60 grep -q . "$folder/cgroup.procs"
+  pid=$(head -n 1 "$folder/cgroup.procs")
+  jq -n --arg id "$name" --arg path "${folder#/sys/fs/cgroup}" --argjson pid "$pid" --arg class "$class" \
+    --argjson started "$(awk '{print $22}' "/proc/$pid/stat")" \
+    '{version: 1, id: $id, priority: $class, pid: $pid, started: $started, bundle: "/", engine: "/",
+      cgroups: {unified: $path}, settings: {}}' >"$run/packs/.$name"
+  chmod 600 "$run/packs/.$name"
+  mv "$run/packs/.$name" "$run/packs/$name.json"
+}
+# NAME GO: one that stalls.
+stalls() {
+  pack_of "$1" normal "$2" hog 64 200 6 work
+  echo $(($(<"$top/$1/memory.current") + 8388608)) >"$top/$1/memory.high"
+}
+gone() {
+  local name
+  for name; do
+    echo 1 >"$top/$name/cgroup.kill"
+    rm -f "$run/packs/$name.json"
+    wait_for 60 rmdir "$top/$name" 2>/dev/null
+  done
+}
 
 : >reactions
-for ((n = 1; n <= 8; n++)); do
-  wait_for 60 calm || fail "it does not become calm: $(level)"
-  folder=$top/$n go=$PWD/go$n
-  mkdir "$folder"
-  GO=$go bash -c "echo \$\$ >$folder/cgroup.procs; head -c 16M /dev/urandom >file$n; sync file$n
-    touch ready$n; exec $load hog 64 200 4 work" </dev/null >/dev/null 2>&1 &
-  wait_for 60 test -e ready$n
-  pid=$(head -n 1 "$folder/cgroup.procs")
-  jq -n --arg id "$n" --arg path "/$name/$n" --argjson pid "$pid" \
-    --argjson started "$(awk '{print $22}' "/proc/$pid/stat")" \
-    '{version: 1, id: $id, priority: "scavenger", pid: $pid, started: $started, bundle: "/", engine: "/",
-      cgroups: {unified: $path}, settings: {}}' >"$run/packs/.$n"
-  chmod 600 "$run/packs/.$n"
-  mv "$run/packs/.$n" "$run/packs/$n.json"
+for ((n = 1; n <= rounds; n++)); do
+  wait_for 90 calm || fail "it does not become calm: $(level)"
+  echo 3 >/proc/sys/vm/drop_caches
+  go=$PWD/go$n
+  case $WITH in
+    calm)
+      touch "$go-cache"
+      pack_of "cache$n" scavenger "$go-cache" read file
+      ;;
+    alert)
+      stalls "first$n" "$go-first"
+      pack_of "cache$n" scavenger "$go" read file
+      ;;
+  esac
+  stalls "stalls$n" "$go"
   sleep 2
-  echo $(($(<"$folder/memory.current") + 8388608)) >"$folder/memory.high"
-  chrt -f 50 "$load" watch 3 onlooker "$n=$folder" &
+  if [[ $WITH == alert ]]; then
+    touch "$go-first"
+    sleep 1.5
+    gone "first$n"
+  fi
+  chrt -f 50 "$load" watch 3 onlooker "$n=$top/stalls$n" &
   onlooker=$!
-  sleep 0.5
+  sleep 1
   touch "$go"
   wait "$onlooker"
-  packrank events --run "$run" --json | jq -r 'select(.deed == "reclaim" or .deed == "kill") | .at' >deeds
-  "$load" first onlooker deeds >>reactions
-  echo 1 >"$folder/cgroup.kill"
-  rm -f "$run/packs/$n.json" "file$n"
-  wait_for 60 rmdir "$folder" 2>/dev/null
+  packrank events --run "$run" --json | jq -r 'select(.deed == "reclaim") | .at' >deeds
+  "$load" first onlooker deeds | tee -a reactions
+  cat onlooker
+  gone "stalls$n" "cache$n"
 done
-tail -n 20 said
-note "| from a stall to the first deed, $WITH, ms: $(sort -n reactions | xargs)"
+tail -n 40 said
+note "| from a stall to the first deed, $WITH, $rounds rounds, ms: $(sort -n reactions | xargs)"

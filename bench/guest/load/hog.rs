@@ -49,6 +49,14 @@ pub fn spin(time: Duration, out: &str) {
     report.end();
 }
 
+/// Reads a file through the cache, and stays.
+pub fn read(file: &str) {
+    std::io::copy(&mut File::open(file).unwrap(), &mut std::io::sink()).unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
 struct Report {
     begin: Instant,
     out: File,

@@ -3,6 +3,7 @@
 //!   load service RATE SECONDS MIB FILE OUT   a critical service, see `service`
 //!   load hog MIB RATE SECONDS OUT            a neighbour that wants memory
 //!   load spin SECONDS OUT                    a neighbour that wants CPU time
+//!   load read FILE                           a neighbour that wants a file in memory
 //!   load watch SECONDS OUT NAME=CGROUP…      when stalls began and packs died
 //!   load table RATE SECONDS ALONE FILE…      the service's seconds, as a table
 //!   load first STALLS DEEDS                  from a stall to the first deed
@@ -41,6 +42,7 @@ fn main() {
         }
         ["hog", mib, rate, time, out] => hog::grow(number(mib), number(rate), seconds(time), out),
         ["spin", time, out] => hog::spin(seconds(time), out),
+        ["read", file] => hog::read(file),
         ["watch", time, out, ref packs @ ..] => watch::watch(seconds(time), out, packs),
         ["table", rate, time, alone, ref files @ ..] => {
             table::print(number(rate), number(time), alone, files);

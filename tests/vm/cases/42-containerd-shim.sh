@@ -3,7 +3,7 @@
 # needs: containerd-shim-packrank-v2 packrank
 # timeout: 400
 
-ln -sf "$(command -v containerd-shim-packrank-v2)" /usr/local/bin/containerd-shim-packrank-v2
+linked containerd-shim-packrank-v2
 containerd_up
 note "$(containerd --version)"
 ctr() { timeout -k 2 60 /usr/bin/ctr "$@" </dev/null; }

@@ -3,7 +3,7 @@
 # needs: containerd-shim-packrank-v2 packrank
 # timeout: 600
 
-ln -sf "$(command -v containerd-shim-packrank-v2)" /usr/local/bin/containerd-shim-packrank-v2
+linked containerd-shim-packrank-v2
 containerd_up
 ctr() { timeout -k 2 300 /usr/bin/ctr "$@" </dev/null; }
 names=$(seq -f 'many-%g' 50)

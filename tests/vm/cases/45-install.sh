@@ -16,17 +16,6 @@ state() {
     /var/lib/packrank /run/packrank -printf '%p %M %u %l ' -type f -exec sha256sum {} \; -o -print 2>/dev/null | sort || true
 }
 install() { packrank install --for "$MANAGER" "$@"; }
-expect_low() {
-  _read "/proc/$1/cgroup"
-  LEAF=/sys/fs/cgroup${value##*0::}
-  CGROUP=${LEAF%/container}
-  PID=$1
-  expect cpu.max '50000 100000'
-  expect memory.max 536870912
-  expect pids.max 512
-  expect "/proc/$1/oom_score_adj" 500
-}
-
 case $MANAGER in
   docker)
     mkdir -p /etc/docker

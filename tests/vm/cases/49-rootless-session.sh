@@ -30,10 +30,7 @@ run() { rootless "${ranked[@]}" run --network none "$@" 2>"$WORK/said" || { cat 
 
 expect_is 'an unranked one' "$(run --rm "$image" echo here)" here
 run -d --name low --annotation packrank.io/priority=low "$image" sleep 1000 >/dev/null
-PID=$(rootless podman inspect -f '{{.State.Pid}}' low)
-_read "/proc/$PID/cgroup"
-LEAF=/sys/fs/cgroup${value##*0::}
-CGROUP=${LEAF%/container}
+container_of "$(rootless podman inspect -f '{{.State.Pid}}' low)"
 note "cgroup $CGROUP"
 [[ $CGROUP == *"/user@$uid.service/"* ]] || fail 'it is not in the part of its user'
 expect memory.max 536870912

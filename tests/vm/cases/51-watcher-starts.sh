@@ -5,9 +5,7 @@
 # needs: packrank packrank-runtime packrank-hook packrank-watcher
 # timeout: 240
 
-for program in packrank-runtime packrank-hook; do
-  ln -sf "$(command -v $program)" /usr/local/bin/$program
-done
+linked packrank-runtime packrank-hook
 mkdir -p /etc/docker
 cp "$LAB/examples/docker/daemon.json" /etc/docker/daemon.json
 at_exit rm -f /etc/docker/daemon.json

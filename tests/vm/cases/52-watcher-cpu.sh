@@ -5,14 +5,7 @@
 # tries: 3
 
 packs_up
-cat >policy.toml <<'TOML'
-[watch]
-hold = 3
-squeeze.down-every = 1
-squeeze.up-every = 1
-adaptive.every = 1
-adaptive.enabled = false
-TOML
+quick_policy policy.toml
 
 spin() { # NAME CLASS MODE PERCENT
   mkdir "$top/$1"

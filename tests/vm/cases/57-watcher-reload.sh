@@ -5,17 +5,10 @@
 # tries: 3
 
 ENGINE=crun DRIVER=systemd
-for program in packrank-runtime packrank-hook; do ln -sf "$(command -v $program)" /usr/local/bin/$program; done
+linked packrank-runtime packrank-hook
 mkdir -p /etc/packrank
 at_exit rm -f /etc/packrank/policy.toml
-cat >/etc/packrank/policy.toml <<'TOML'
-[watch]
-hold = 3
-squeeze.down-every = 1
-squeeze.up-every = 1
-adaptive.every = 1
-adaptive.enabled = false
-TOML
+quick_policy /etc/packrank/policy.toml
 watched
 spin='.process.args = ["sh", "-c", "while :; do :; done & while :; do :; done"]'
 for name in scavenger critical other; do

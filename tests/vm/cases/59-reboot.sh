@@ -31,14 +31,6 @@ if [[ -z $REBOOTED ]]; then
   reboot_machine
 fi
 
-expect_low() {
-  _read "/proc/$1/cgroup"
-  LEAF=/sys/fs/cgroup${value##*0::}
-  CGROUP=${LEAF%/container}
-  expect cpu.max '50000 100000'
-  expect memory.max 536870912
-  expect "/proc/$1/oom_score_adj" 500
-}
 running() { [[ $(docker inspect -f '{{.State.Running}}' "$name") == true ]]; }
 wait_for 60 running || fail 'docker did not start it again'
 expect_low "$(docker inspect -f '{{.State.Pid}}' "$name")"
