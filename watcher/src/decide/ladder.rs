@@ -232,11 +232,18 @@ impl Step<'_> {
     fn proven(&mut self) -> bool {
         let look = self.state.config.ladder.look_again_ms;
         let (node, now) = (self.node, self.now);
+        let use_level = memory_used(&self.state.config, node);
+        let used = use_level >= Level::High;
+        // Use knows no lag: where nearly all is used after the last one has gone, waiting for
+        // stalls to prove it would be waiting for the stalls.
+        let rest = match use_level {
+            Level::Critical => look / 4,
+            _ => look,
+        };
         let since_kill = self
             .state
             .last_kill
-            .is_none_or(|(_, at)| now.since(at) >= look);
-        let used = memory_used(&self.state.config, node) >= Level::High;
+            .is_none_or(|(_, at)| now.since(at) >= rest);
         let Some(fresh) = self.state.proof.look(node, now, look) else {
             return since_kill && used;
         };
