@@ -147,7 +147,9 @@ impl World {
     pub fn command_for(&self, time: Duration, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command
-            .args(["-k", "1", &time.as_secs().to_string(), "ctr", "-a"])
+            .args(["-k", "1", &time.as_secs().to_string(), "ctr"])
+            // Its own patience, ten seconds, is less than fifty at once may need.
+            .args(["--connect-timeout", "60s", "-a"])
             .arg(self.path("sock"));
         command.args(["-n", &self.namespace]).args(args);
         command
