@@ -2,7 +2,8 @@
 # What the guest's benchmarks share; sourced by each case.
 #
 #   pack NAME CLASS WORDS…   a container of that class that runs `load WORDS…` once `go` was said;
-#                            on the bare engine where $WITH is plain
+#                            on the bare engine where $WITH is plain; $EDIT is a jq filter for
+#                            its config.json
 #   go SECONDS               all begin; returns when the time is over
 #   peer                     starts what is watching where $WITH says so, anew
 #   over                     all are removed
@@ -13,6 +14,7 @@ load=/lab/extra/load
 kept=/var/lib/lab/bench
 out=/run/lab-bench
 mkdir -p "$kept" "$out"
+rm -f "$out"/*
 linked packrank-runtime packrank-hook
 data=$kept/data
 [[ -e $data ]] || head -c 64M /dev/urandom >"$data"
@@ -32,7 +34,7 @@ pack() {
   bundle "$name" ".process.args = $words | .process.env += [\"GO=/out/go\"] | .mounts += [
     {destination: \"/load\", type: \"bind\", source: \"$kept/bin-$name\", options: [\"bind\", \"ro\"]},
     {destination: \"/data\", type: \"bind\", source: \"$kept\", options: [\"bind\", \"ro\"]},
-    {destination: \"/out\", type: \"bind\", source: \"$out\", options: [\"bind\", \"rw\"]}]"
+    {destination: \"/out\", type: \"bind\", source: \"$out\", options: [\"bind\", \"rw\"]}] | ${EDIT:-.}"
   annotate packrank.io/priority "$class"
   if [[ $WITH == plain ]]; then run_plain "$name"; else run_ranked "$name"; fi
   started+=("$name")
@@ -55,6 +57,8 @@ go() {
   forget
   touch "$out/go"
   wait "$onlooker"
+  # What a load had to complain of.
+  for name in "${started[@]}"; do cat "$WORK/$name.out"; done
 }
 
 over() {
@@ -68,7 +72,7 @@ over() {
 peer() {
   peer_off
   case $WITH in
-    watcher) systemctl unmask --quiet --runtime packrank-watcher.service ;;
+    watcher | iocost) systemctl unmask --quiet --runtime packrank-watcher.service ;;
     earlyoom) systemctl start earlyoom ;;
     systemd-oomd)
       # Its quickest: pressure of a tenth for a second.

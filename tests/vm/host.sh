@@ -200,7 +200,7 @@ qemu_command() {
     -device virtio-blk-pci,drive=root
     -drive "file=$work/payload,format=raw,if=none,id=payload,readonly=on"
     -device virtio-blk-pci,drive=payload,serial=payload
-    -drive "file=$work/scratch,format=raw,if=none,id=scratch,cache=unsafe"
+    -drive "file=$work/scratch,format=raw,if=none,id=scratch,cache=unsafe${PACKRANK_VM_SCRATCH:+,$PACKRANK_VM_SCRATCH}"
     -device virtio-blk-pci,drive=scratch,serial=scratch
     -append "console=ttyS0 root=/dev/vda rootflags=prjquota rw panic=-1 psi=1 quiet systemd.show_status=false $append"
     "$@"

@@ -57,16 +57,16 @@ pub fn read(file: &str) {
     }
 }
 
-struct Report {
-    begin: Instant,
+pub struct Report {
+    pub begin: Instant,
+    pub done: u64,
     out: File,
     second: u64,
-    done: u64,
     told: u64,
 }
 
 impl Report {
-    fn new(out: &str) -> Report {
+    pub fn new(out: &str) -> Report {
         Report {
             begin: Instant::now(),
             out: File::create(out).unwrap(),
@@ -76,15 +76,15 @@ impl Report {
         }
     }
 
-    fn all(&self) -> u64 {
+    pub fn all(&self) -> u64 {
         self.told + self.done
     }
 
-    fn end(mut self) {
+    pub fn end(mut self) {
         writeln!(self.out, "end").unwrap();
     }
 
-    fn tell(&mut self) {
+    pub fn tell(&mut self) {
         if self.begin.elapsed() >= Duration::from_secs(self.second) {
             writeln!(self.out, "{}", self.done).unwrap();
             self.second = self.begin.elapsed().as_secs() + 1;

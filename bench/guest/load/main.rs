@@ -1,9 +1,13 @@
 //! What the guest's benchmarks run: a service, its neighbours, an onlooker.
 //!
-//!   load service RATE SECONDS MIB FILE OUT   a critical service, see `service`
+//!   load service RATE SECONDS MIB ASK OUT    a critical service, see `service` and `ask`
 //!   load hog MIB RATE SECONDS OUT            a neighbour that wants memory
 //!   load spin SECONDS OUT                    a neighbour that wants CPU time
 //!   load read FILE                           a neighbour that wants a file in memory
+//!   load write FILE MIB SECONDS OUT          a neighbour that wants the disk
+//!   load send TO MBIT SECONDS OUT            a neighbour that wants the network, see `flood`
+//!   load echo PORT                           the network's other end, for the service
+//!   load sink PORT OUT                       the same for its neighbours, see `far`
 //!   load watch SECONDS OUT NAME=CGROUP…      when stalls began and packs died
 //!   load table RATE SECONDS ALONE FILE…      the service's seconds, as a table
 //!   load first STALLS DEEDS                  from a stall to the first deed
@@ -19,6 +23,9 @@
     reason = "an instrument"
 )]
 
+mod ask;
+mod far;
+mod flood;
 mod hog;
 mod service;
 mod table;
@@ -37,12 +44,16 @@ fn main() {
     let number = |word: &str| word.parse::<u64>().expect("a number");
     let seconds = |word: &str| Duration::from_secs(number(word));
     match words[..] {
-        ["service", rate, time, mib, file, out] => {
-            service::serve(number(rate), seconds(time), number(mib), file, out);
+        ["service", rate, time, mib, ask, out] => {
+            service::serve(number(rate), seconds(time), number(mib), ask, out);
         }
         ["hog", mib, rate, time, out] => hog::grow(number(mib), number(rate), seconds(time), out),
         ["spin", time, out] => hog::spin(seconds(time), out),
         ["read", file] => hog::read(file),
+        ["write", file, mib, time, out] => flood::write(file, number(mib), seconds(time), out),
+        ["send", to, mbit, time, out] => flood::send(to, number(mbit), seconds(time), out),
+        ["echo", port] => far::echo(port),
+        ["sink", port, out] => far::sink(port, out),
         ["watch", time, out, ref packs @ ..] => watch::watch(seconds(time), out, packs),
         ["table", rate, time, alone, ref files @ ..] => {
             table::print(number(rate), number(time), alone, files);

@@ -1,35 +1,33 @@
 //! A service with a working set, asked so many times a second.
 //!
-//! In: requests a second, their working set in MiB, a file it reads (`-`: none).
+//! In: requests a second, their working set in MiB, what else they ask for
+//! (see `ask`).
 //! Out: a line a second: requests done, their mean and longest latency in
 //! microseconds. A request has its time whether the one before it is done or
 //! not, and its latency counts from then, so that no stall is left out. In a
 //! second in which none is done, the latency is the oldest waiting one's age.
 //! `end` is the last line of one that lived.
 //!
-//! A request reads and writes 32 pages of the set at random, reads 16 KiB of
-//! the file at random, and computes a sum over 16 KiB.
+//! A request reads and writes 32 pages of the set at random, asks once, and
+//! computes a sum over 16 KiB.
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
+use crate::ask::{Ask, buffer};
 use crate::{PAGE, Random};
 
 const TOUCHED: usize = 32;
-const READ: usize = 16 << 10;
 
-pub fn serve(rate: u64, time: Duration, mib: u64, file: &str, out: &str) {
+pub fn serve(rate: u64, time: Duration, mib: u64, ask: &str, out: &str) {
     let mut set = vec![1u8; (mib as usize) << 20];
     let pages = (set.len() / PAGE).max(1) as u64;
-    let file = (file != "-").then(|| File::open(file).unwrap());
-    let blocks = file
-        .as_ref()
-        .map_or(1, |f| f.metadata().unwrap().len() / READ as u64);
+    let mut ask = Ask::new(ask);
     let mut out = File::create(out).unwrap();
     let mut random = Random(1);
-    let mut buffer = vec![0u8; READ];
+    let mut room = Vec::new();
+    let buffer = buffer(&mut room);
     let begin = Instant::now();
     let (mut request, mut second) = (0u64, 1u64);
     let (mut done, mut sum, mut longest) = (0u64, 0u64, 0u64);
@@ -57,10 +55,7 @@ pub fn serve(rate: u64, time: Duration, mib: u64, file: &str, out: &str) {
             let at = random.below(pages) as usize * PAGE;
             set[at] = set[at].wrapping_add(1);
         }
-        if let Some(file) = &file {
-            let at = random.below(blocks) * READ as u64;
-            file.read_exact_at(&mut buffer, at).unwrap();
-        }
+        ask.once(buffer, &mut random);
         let bytes = buffer.iter().map(|b| u64::from(*b));
         std::hint::black_box(bytes.fold(0u64, |sum, b| sum.wrapping_mul(31).wrapping_add(b)));
         let now = begin.elapsed();

@@ -22,17 +22,17 @@ pub fn print(rate: u64, time: u64, alone: &str, files: &[&str]) {
     let of = |values: &[f64], at: &[usize]| {
         let texts = at
             .iter()
-            .map(|at| format!("{:8.1}", percentile(values, *at)));
+            .map(|at| format!(" {:7.1}", percentile(values, *at)));
         texts.collect::<String>()
     };
     println!(
-        "isol%    min p01 p05 p50 mean      {}{:8.1}  ({} s)",
+        "isol%    min p01 p05 p50 mean      {} {:7.1}  ({} s)",
         of(&isolation, &[0, 1, 5, 50]),
         mean(&isolation),
         all.len()
     );
     println!(
-        "lat-imp% p50 p95 p99 max mean      {}{:8.1}  (alone {baseline:.0} us)",
+        "lat-imp% p50 p95 p99 max mean      {} {:7.1}  (alone {baseline:.0} us)",
         of(&impact, &[50, 95, 99, 100]),
         mean(&impact)
     );
