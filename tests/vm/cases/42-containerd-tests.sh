@@ -1,7 +1,8 @@
 # The shim's native tests, on the guest's containerd, kernel and cgroup v2: a pod asked for as kubelet
 # does it, with its rate measured; the shim's socket beside the stock shim's, with a terminal; a
-# container that is attached to; the options that systemd and cgroup v2 have a part in.
-# matrix: about=pods,calls,attach,options
+# container that is attached to; what is wrong and what is refused, in one sentence; the options that
+# systemd and cgroup v2 have a part in.
+# matrix: about=pods,calls,attach,wrong,options
 # needs: test-containerd containerd-shim-packrank-v2
 # timeout: 240
 # tries: 3
@@ -10,6 +11,7 @@ case $ABOUT in
   pods) tests=(pods::a_pod) ;;
   calls) tests=(calls::the_sockets) ;;
   attach) tests=(calls::a_detached) ;;
+  wrong) tests=(wrong::what_is_wrong ranked::a_refusal) ;;
   options) tests=(options::cgroups_by_systemd options::the_shims_own_cgroup) ;;
 esac
 note "$(containerd --version)"
