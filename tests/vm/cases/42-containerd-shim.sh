@@ -10,6 +10,7 @@ ctr() { timeout -k 2 60 /usr/bin/ctr "$@" </dev/null; }
 status() { ctr tasks list | awk -v name="$1" '$1 == name { print $3 }'; }
 gone() { [[ -z $(status "$1") ]]; }
 ended() { [[ $(status "$1") == STOPPED ]]; }
+two_lines() { [[ $(wc -l <"$1") == 2 ]]; }
 clear_up() { ctr tasks rm -f "$1"; ctr containers rm "$1"; }
 
 answers() { # runtime, tag
@@ -30,6 +31,8 @@ answers() { # runtime, tag
   # Not among those whose events are looked at.
   id+=-log
   ctr "${run[@]}" --rm --log-uri "file://$PWD/$id.file" "$image" "$id" sh -c 'echo to a file; echo and this >&2'
+  # The stock shim's deletion waits for what is under way, but not for ever.
+  wait_for 20 two_lines "$id.file" || true
   sort "$id.file"
   ctr "${run[@]}" --rm --log-uri "binary://$PWD/logger?tag=$PWD/$id.got" "$image" "$id" echo to a program
   wait_for 20 test -s "$id.got" && cat "$id.got"
@@ -47,6 +50,8 @@ heard=$WORK/heard
 /usr/bin/ctr events >"$heard" 2>/dev/null </dev/null &
 listener=$!
 at_exit kill "$listener"
+heard_of() { ctr images label "$image" "at=$SECONDS" >/dev/null; [[ -s $heard ]]; }
+wait_for 60 heard_of || fail 'no events are heard'
 # What says the code in words besides depends on containerd and on the shim.
 alike() { sed "s/$1/ID/g; s/time=\"[^\"]*\"//; s/ finished: not found\$/ finished/"; }
 ours=$(answers io.containerd.packrank.v2 ours 2>&1 | alike ours)
