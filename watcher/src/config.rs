@@ -117,8 +117,7 @@ pub struct Ladder {
     pub dry: u64,
     /// Seconds that reclaim gets at level high before the first kill.
     pub reclaim_time: u64,
-    /// Milliseconds of pressure seen after a kill before the next; a quarter
-    /// of them where use alone is critical.
+    /// Milliseconds of pressure seen after a kill before the next.
     pub look_again_ms: u64,
     /// Seconds a killed pack may take to go before it no longer counts.
     pub dying: u64,

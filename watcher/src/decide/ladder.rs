@@ -209,7 +209,7 @@ impl Step<'_> {
                 return;
             }
         }
-        if !self.proven(class) {
+        if !self.proven() {
             return;
         }
         let Some(slot) = self.state.to_kill(class) else {
@@ -227,35 +227,23 @@ impl Step<'_> {
         }
     }
 
-    /// Whether it still presses as hard as it must for one of the class to end:
-    /// by stalls since the last kill (the average still shows those before it),
-    /// or by memory in use. A level that is only held is no proof.
-    fn proven(&mut self, class: Priority) -> bool {
-        let config = &self.state.config;
-        let look = config.ladder.look_again_ms;
-        let (least, full) = match class {
-            Priority::Scavenger => (Level::High, config.memory.full_high),
-            _ => (Level::Critical, config.memory.full_critical),
-        };
+    /// Whether it still presses: by stalls since the last kill (the average
+    /// still shows those before it), or by memory in use.
+    fn proven(&mut self) -> bool {
+        let look = self.state.config.ladder.look_again_ms;
         let (node, now) = (self.node, self.now);
-        let use_level = memory_used(config, node);
-        let used = use_level >= least;
-        // Use knows no lag: where nearly all is used after the last one has gone, waiting for
-        // stalls to prove it would be waiting for the stalls.
-        let rest = match use_level {
-            Level::Critical => look / 4,
-            _ => look,
-        };
         let since_kill = self
             .state
             .last_kill
-            .is_none_or(|(_, at)| now.since(at) >= rest);
+            .is_none_or(|(_, at)| now.since(at) >= look);
+        let used = memory_used(&self.state.config, node) >= Level::High;
         let Some(fresh) = self.state.proof.look(node, now, look) else {
             return since_kill && used;
         };
         // Only what is recent counts.
         self.state.proof.restart(node, now);
-        since_kill && (used || fresh.full >= u64::from(full) * 100)
+        let full = u64::from(self.state.config.memory.full_high) * 100;
+        since_kill && (used || fresh.full >= full)
     }
 
     /// Stops every low pack; whether all that can be stopped are.

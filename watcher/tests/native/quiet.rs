@@ -48,11 +48,10 @@ fn from_a_trigger_to_the_deed_nothing_is_allocated() {
     lab.pass(250);
     let asked = look(&mut watcher, Level::High);
     assert_eq!(asked, 0, "allocations until low was frozen");
-    // Where a quarter of a second has passed by then, it is killed at once.
-    lab.wait("low is frozen or dead", |lab| {
-        lab.pod(low).cgroup.frozen().unwrap() == Some(true) || !lab.alive(low)
-    });
-    // One kill, then a look before the next.
+    // On a slow machine its second has passed, and it is killed at once.
+    let frozen = lab.pod(low).cgroup.frozen().unwrap();
+    assert!(frozen == Some(true) || !lab.alive(low));
+    // One kill, then a second of looking before the next.
     let begin = std::time::Instant::now();
     while lab.alive(low) {
         assert_eq!(look(&mut watcher, Level::None), 0, "until low was killed");

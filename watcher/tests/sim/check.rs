@@ -80,11 +80,7 @@ impl Checker {
                 if class > Priority::Low {
                     return Err("killed a class that is never killed".into());
                 }
-                let rest = match used_up(step) {
-                    true => 250,
-                    false => 1_000,
-                };
-                if self.last_kill.is_some_and(|at| now - at < rest) {
+                if self.last_kill.is_some_and(|at| now - at < 1_000) {
                     return Err("killed twice without looking again".into());
                 }
                 self.last_kill = Some(now);
@@ -271,15 +267,6 @@ impl Checker {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether 97 % of the memory is in use.
-fn used_up(step: &Step<'_>) -> bool {
-    let node = &step.seen.node;
-    match (node.memory_total, node.memory_available) {
-        (Some(total), Some(available)) => (total - available.min(total)) * 100 >= total * 97,
-        _ => false,
     }
 }
 
