@@ -1,15 +1,16 @@
 # From the begin of a stall to the first deed. Somebody who is not to be asked runs into its
 # memory.high and is throttled, which is a memory stall of the node, while memory is not short; beside
 # it a scavenger with cache to give, which nothing but the watcher takes.
-#   calm    nothing pressed before
-#   alert   a stall has ended a second ago; the scavenger begins to read with the second one, as a
-#           watcher that is alert has taken what it had before
+#   calm    nothing pressed before: from the begin of the stall
+#   alert   the stall is a second old when the scavenger begins to read, and has something to give:
+#           from the begin of that
 # matrix: with=calm,alert
 # needs: packrank packrank-watcher jq
 # timeout: 900
 # tries: 1
 
-rounds=20
+read -r rounds _ </lab/extra/rounds
+rounds=$((rounds * 4))
 load=/lab/extra/load
 name=react-$WITH
 top=/sys/fs/cgroup/$name
@@ -24,6 +25,10 @@ printf '[watch]\nhold = %s\n' $hold >policy.toml
 packrank-watcher --foreground --run "$run" --policy "$PWD/policy.toml" >said 2>&1 &
 watcher=$!
 at_exit kill "$watcher"
+if [[ $WITH == alert ]]; then
+  # Somebody works on, or the node stalls as a whole and the scavenger that has nothing is killed.
+  for cpu in 0 1; do taskset -c $cpu nice -n 19 "$load" spin 3600 spun$cpu & at_exit kill $!; done
+fi
 level() { printf '{"verb":"node"}\n' | timeout 5 nc -U -q 2 "$run/watcher.sock" | jq -r .pressure.memory; }
 calm() { [[ $WITH == alert || $(level) == none ]]; }
 head -c 64M /dev/urandom >file
@@ -63,28 +68,25 @@ for ((n = 1; n <= rounds; n++)); do
   wait_for 90 calm || fail "it does not become calm: $(level)"
   echo 3 >/proc/sys/vm/drop_caches
   go=$PWD/go$n
-  case $WITH in
-    calm)
-      touch "$go-cache"
-      pack_of "cache$n" scavenger "$go-cache" read file
-      ;;
-    alert)
-      stalls "first$n" "$go-first"
-      pack_of "cache$n" scavenger "$go" read file
-      ;;
-  esac
+  rm -f begun
+  pack_of "cache$n" scavenger "$go-cache" read file begun
   stalls "stalls$n" "$go"
-  sleep 2
-  if [[ $WITH == alert ]]; then
-    touch "$go-first"
+  if [[ $WITH == calm ]]; then
+    touch "$go-cache"
+    sleep 2
+    chrt -f 50 "$load" watch 3 onlooker "$n=$top/stalls$n" &
+    onlooker=$!
+    sleep 1
+    touch "$go"
+    wait "$onlooker"
+  else
+    sleep 1
+    touch "$go"
+    sleep 1
+    touch "$go-cache"
     sleep 1.5
-    gone "first$n"
+    echo "stall $(<begun)" >onlooker
   fi
-  chrt -f 50 "$load" watch 3 onlooker "$n=$top/stalls$n" &
-  onlooker=$!
-  sleep 1
-  touch "$go"
-  wait "$onlooker"
   packrank events --run "$run" --json | jq -r 'select(.deed == "reclaim") | .at' >deeds
   "$load" first onlooker deeds | tee -a reactions
   cat onlooker

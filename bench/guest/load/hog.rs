@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::PAGE;
 
@@ -49,8 +49,11 @@ pub fn spin(time: Duration, out: &str) {
     report.end();
 }
 
-/// Reads a file through the cache, and stays.
-pub fn read(file: &str) {
+/// Reads a file through the cache, and stays; when it began, in milliseconds
+/// since the epoch.
+pub fn read(file: &str, out: &str) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    std::fs::write(out, now.as_millis().to_string()).unwrap();
     std::io::copy(&mut File::open(file).unwrap(), &mut std::io::sink()).unwrap();
     loop {
         std::thread::park();

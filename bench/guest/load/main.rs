@@ -3,7 +3,7 @@
 //!   load service RATE SECONDS MIB ASK OUT    a critical service, see `service` and `ask`
 //!   load hog MIB RATE SECONDS OUT            a neighbour that wants memory
 //!   load spin SECONDS OUT                    a neighbour that wants CPU time
-//!   load read FILE                           a neighbour that wants a file in memory
+//!   load read FILE OUT                       a neighbour that wants a file in memory
 //!   load write FILE MIB SECONDS OUT          a neighbour that wants the disk
 //!   load send TO MBIT SECONDS OUT            a neighbour that wants the network, see `flood`
 //!   load echo PORT                           the network's other end, for the service
@@ -49,7 +49,7 @@ fn main() {
         }
         ["hog", mib, rate, time, out] => hog::grow(number(mib), number(rate), seconds(time), out),
         ["spin", time, out] => hog::spin(seconds(time), out),
-        ["read", file] => hog::read(file),
+        ["read", file, out] => hog::read(file, out),
         ["write", file, mib, time, out] => flood::write(file, number(mib), seconds(time), out),
         ["send", to, mbit, time, out] => flood::send(to, number(mbit), seconds(time), out),
         ["echo", port] => far::echo(port),
