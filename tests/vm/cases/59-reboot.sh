@@ -6,7 +6,8 @@
 name=$(_id web)
 rank=(--annotation packrank.io/priority=low)
 configuration() { find /etc/docker /etc/containerd /etc/containers /usr/local/bin -type f -exec sha256sum {} + 2>/dev/null | sort; }
-engines=(docker podman containerd)
+# Docker last: it runs on containerd, whose restart it would have to get over first.
+engines=(podman containerd docker)
 clear_up() {
   docker rm -f "$name"
   podman rm -f -t 0 "$name"
