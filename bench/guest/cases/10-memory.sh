@@ -41,10 +41,10 @@ round() {
   done
   if [[ $WITH == watcher ]]; then
     packrank events --json | jq -r 'select(.deed != "remark" and .result == "done" and .deed != "alert" and .deed != "protect") | .at' >"$out/deeds"
+    packrank events | tail -n 30
   else
     awk '$1 == "dead" { print $3 }' "$out/watch" >"$out/deeds"
   fi
-  [[ $WITH != watcher ]] || packrank events | tail -n 30
   cat "$out/watch"
   "$load" first "$out/watch" "$out/deeds" >>"$kept/memory-$WITH.reactions"
   over

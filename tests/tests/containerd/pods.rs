@@ -258,17 +258,16 @@ async fn life(world: &World) {
 }
 
 /// Measures from the pod to the bridge, past the burst. 5 Mbit/s of IP packets are 4.83 of TCP's
-/// payload, and the next classes have 1 and 10. What a busy machine kept from being sent, or let be
-/// sent as a burst after it stood still, is measured again: who is not limited never has this rate.
+/// payload, and the next classes have 1 and 10. What a busy machine kept from being sent is measured
+/// again; too much is too much.
 fn rate(pid: &str) {
     let mut rates = Vec::new();
     let held = (0..4).any(|_| {
         rates.push(measured(pid).unwrap_or(0.0));
-        rates
-            .last()
-            .is_some_and(|rate| (4.3e6..5.8e6).contains(rate))
+        rates.last().is_some_and(|rate| *rate >= 4.3e6)
     });
-    assert!(held, "{rates:?} bit/s");
+    let most = rates.iter().copied().fold(0.0, f64::max);
+    assert!(held && most < 5.8e6, "{rates:?} bit/s");
 }
 
 /// Bits of payload per second; `None` where iperf3 did not come that far.

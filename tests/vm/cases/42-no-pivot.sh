@@ -4,7 +4,7 @@
 # needs: containerd-shim-packrank-v2 packrank
 # timeout: 300
 
-ln -sf "$(command -v containerd-shim-packrank-v2)" /usr/local/bin/containerd-shim-packrank-v2
+linked containerd-shim-packrank-v2
 containerd_up # for its image
 cat >config.toml <<CONFIG
 version = 2
