@@ -8,7 +8,7 @@ export PACKRANK_CACHE := $(CACHE)
 
 export PREFIX DESTDIR
 
-.PHONY: help build install deb demo test check unit native vm bench bench-vm soak fuzz sim vm-image vm-shell clean
+.PHONY: help build install uninstall deb demo test check unit native vm bench bench-vm soak fuzz sim vm-image vm-shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,9 @@ check: ## formatting, lints, docs, licences
 	@scripts/check
 
 bench: ## medians, spread and ratios beside the peers
-	@scripts/setup test
+	@scripts/setup bench
+	@scripts/youki
+	@scripts/earlyoom
 	@scripts/build
 	@bench/run
 
@@ -50,6 +52,9 @@ fuzz: ## each fuzz target for SECONDS (60)
 
 install: ## what out/bin holds, with man pages and completions, under DESTDIR and PREFIX
 	@scripts/install
+
+uninstall: ## away with it, and the engines are given back what they had
+	@scripts/uninstall
 
 deb: ## a Debian package of it in out/
 	@scripts/deb

@@ -87,9 +87,16 @@ impl Container {
     /// The hook at that phase, its state on stdin: to be run any number of
     /// times, after [`State::rewind`] each.
     pub fn hook(&self, phase: &str) -> (Command, State) {
+        let (mut command, state) = self.hook_by(&self.hook, "--run");
+        command.arg(&self.run).arg(phase);
+        (command, state)
+    }
+
+    /// The same by another program, with its first argument.
+    pub fn hook_by(&self, program: &Path, argument: &str) -> (Command, State) {
         let state = File::open(&self.state).unwrap();
-        let mut command = quiet(&self.hook);
-        command.arg("--run").arg(&self.run).arg(phase);
+        let mut command = quiet(program);
+        command.arg(argument);
         command.stdin(state.try_clone().unwrap());
         (command, State(state))
     }

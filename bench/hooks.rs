@@ -12,9 +12,9 @@ use crate::container::{Container, Wish};
 use crate::host;
 use crate::place::Place;
 use crate::race::{Contestant, net, run};
-use crate::table;
+use crate::table::{self, Goal, Row};
 
-/// Processor time of one hook, in milliseconds; a Go hook takes 1.1 to 1.2.
+/// Processor time of one hook, in milliseconds.
 const HOOK: f64 = 0.35;
 /// What shaping and guarding a veth may add to a start, in milliseconds.
 const ADDED: f64 = 2.0;
@@ -73,7 +73,7 @@ fn one_by_one(place: &Place, runc: &Path, rounds: usize) {
     again.after = Box::new(call(&ranked, "poststop"));
     let mut started = shaped("poststart", "poststart");
     started.after = Box::new(call(&ranked, "poststop"));
-    let mut contestants = [
+    let mut contestants = vec![
         contestant("unknown", &ranked, "unheard-of"),
         none,
         record,
@@ -82,24 +82,45 @@ fn one_by_one(place: &Place, runc: &Path, rounds: usize) {
         started,
         shaped("poststop", "poststop"),
     ];
+    if let Some(go) = &place.go {
+        let (command, state) = unranked.hook_by(go, "--hook");
+        let mut go = Contestant::new("Go", command);
+        go.before = Box::new(move || state.rewind());
+        contestants.push(go);
+    }
     let times = run(&mut contestants, rounds);
     drop(contestants);
     neighbour.call("poststop");
-    let [unknown, none, record, first, again, poststart, last] = &times[..] else {
+    let [
+        unknown,
+        none,
+        record,
+        first,
+        again,
+        poststart,
+        last,
+        go @ ..,
+    ] = &times[..]
+    else {
         return;
     };
     table::section("Hooks of a container with one veth, each a whole process, beside another one");
-    table::row_by_cpu("a phase that is unknown", unknown, HOOK);
-    table::row_by_cpu("createRuntime, unranked", none, HOOK);
-    table::row_by_cpu("createRuntime, ranked, on the host's network", record, HOOK);
-    table::row_by_cpu(
-        "createRuntime, ranked: record, shape, guard",
-        first,
-        HOOK + ADDED,
-    );
-    table::row_by_cpu("createRuntime once more: nothing to change", again, HOOK);
-    table::row_by_cpu("poststart", poststart, HOOK);
-    table::row_by_cpu("poststop, with everything to remove", last, HOOK);
+    let of = |name, times| Row::of(name, times);
+    let goal = |row: Row<'_>, goal| row.goal(Goal::Cpu(goal)).print();
+    goal(of("a phase that is unknown", unknown), HOOK);
+    let row = of("createRuntime, unranked", none);
+    goal(row.beside("Go's", go.first()), HOOK);
+    if let Some(go) = go.first() {
+        of("  the same by a Go hook", go).print();
+    }
+    let row = of("createRuntime, ranked, on the host's network", record);
+    goal(row, HOOK);
+    let row = of("createRuntime, ranked: record, shape, guard", first);
+    goal(row, HOOK + ADDED);
+    let row = of("createRuntime once more: nothing to change", again);
+    goal(row, HOOK);
+    goal(of("poststart", poststart), HOOK);
+    goal(of("poststop, with everything to remove", last), HOOK);
     let added = net(first, record);
-    table::row_by_cpu("added to a start by shaping and guard", &added, ADDED);
+    goal(of("added to a start by shaping and guard", &added), ADDED);
 }

@@ -5,8 +5,8 @@ use std::fs;
 use packrank_tests::spec::Size;
 
 use crate::place::{Place, quiet};
-use crate::race::{Contestant, net, run, spread};
-use crate::table;
+use crate::race::{Contestant, Times, net, run, spread};
+use crate::table::{self, Row};
 
 /// Environment variables that make the size: each takes about 42 bytes.
 const SIZES: [usize; 4] = [0, 600, 7_000, 71_000];
@@ -24,31 +24,38 @@ pub fn from_3_kb_to_3_mb(place: &Place, rounds: usize) {
         (bundle, bytes)
     });
     let mut contestants = vec![Contestant::new("bare", quiet(&place.noop))];
-    contestants.extend(bundles.iter().map(|(bundle, bytes)| {
-        let mut command = quiet(&place.runtime);
-        command
-            .arg("--engine")
-            .arg(&place.noop)
-            .args(["create", "--bundle"])
-            .arg(&bundle.path)
-            .arg("id");
-        let mut contestant = Contestant::new("create", command);
-        contestant.before = Box::new(move || fs::write(bundle.config(), bytes).unwrap());
-        contestant
-    }));
+    for wrapper in place.wrappers() {
+        contestants.extend(bundles.iter().map(|(bundle, bytes)| {
+            let mut command = quiet(wrapper);
+            command
+                .arg("--engine")
+                .arg(&place.noop)
+                .args(["create", "--bundle"])
+                .arg(&bundle.path)
+                .arg("id");
+            let mut contestant = Contestant::new("create", command);
+            contestant.before = Box::new(move || fs::write(bundle.config(), bytes).unwrap());
+            contestant
+        }));
+    }
     let times = run(&mut contestants, rounds);
+    let nets: Vec<Times> = times[1..].iter().map(|t| net(t, &times[0])).collect();
     let mut last = None;
-    for ((_, bytes), times_of) in bundles.iter().zip(&times[1..]) {
+    for (index, (_, bytes)) in bundles.iter().enumerate() {
         let kb = bytes.len() as f64 / 1e3;
-        let net = net(times_of, &times[0]);
-        table::row(&format!("{kb:.1} KB"), &net, None);
-        let (wall, ..) = spread(&net.wall);
+        let (ours, go) = (&nets[index], nets.get(index + SIZES.len()));
+        let row = Row::of(&format!("{kb:.1} KB"), ours);
+        row.beside("Go's", go).print();
+        if let Some(go) = go {
+            Row::of("  the same by a Go wrapper", go).print();
+        }
+        let (cpu, ..) = spread(&ours.cpu);
         if let Some((smaller, less)) = last {
             table::note(&format!(
-                "  each further KB: {:.2} µs",
-                (wall - less) / (kb - smaller) * 1e3
+                "  each further KB: {:.2} µs of CPU time",
+                (cpu - less) / (kb - smaller) * 1e3
             ));
         }
-        last = Some((kb, wall));
+        last = Some((kb, cpu));
     }
 }

@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::container::{Container, Wish};
 use crate::host;
 use crate::place::Place;
-use crate::race::{children, spread};
-use crate::table;
+use crate::race::{Times, children};
+use crate::table::{self, Goal, Row};
 
 const MANY: usize = 200;
 const FEW: usize = 20;
@@ -38,55 +38,36 @@ fn at_once(place: &Place, runc: &Path) {
     let Some(all) = all else {
         return skipped("bench of parallel starts", "runc creates no container here");
     };
-    let (mut few, mut many) = (Figures::default(), Figures::default());
+    let (mut few, mut many) = (Times::default(), Times::default());
     // In turns: the machine's mood touches both.
     for _ in 0..3 {
         for part in all.chunks(FEW) {
-            few.add("createRuntime", part);
+            call("createRuntime", part, &mut few);
             clean(part);
         }
-        many.add("createRuntime", &all);
+        call("createRuntime", &all, &mut many);
         clean(&all);
     }
     table::section("createRuntime of many containers at once: milliseconds a container");
-    few.print(&format!("{FEW} at once"));
-    many.print(&format!("{MANY} at once"));
-    let ratio = |of: &dyn Fn(&Figures) -> f64| of(&many) / of(&few);
-    let (wall, cpu) = (ratio(&|f| spread(&f.wall).0), ratio(&|f| spread(&f.cpu).0));
-    table::note(&format!(
-        "{MANY} against {FEW}: wall {wall:.2}x, CPU {cpu:.2}x (goal 1.00)"
-    ));
+    Row::of(&format!("{FEW} at once"), &few).print();
+    let of = format!("{FEW} at once");
+    let row = Row::of(&format!("{MANY} at once"), &many);
+    row.beside(&of, Some(&few)).goal(Goal::WallOf(1.00)).print();
 }
 
 fn clean(containers: &[Container]) {
-    Figures::default().add("poststop", containers);
+    call("poststop", containers, &mut Times::default());
 }
 
-/// Of each time that so many ran at once, one container's part.
-#[derive(Default)]
-struct Figures {
-    wall: Vec<f64>,
-    cpu: Vec<f64>,
-}
-
-impl Figures {
-    fn add(&mut self, phase: &str, containers: &[Container]) {
-        let mut hooks: Vec<_> = containers.iter().map(|c| c.hook(phase)).collect();
-        let (cpu, start) = (children(), Instant::now());
-        let running: Vec<_> = hooks.iter_mut().map(|(hook, _)| hook.spawn()).collect();
-        for child in running {
-            assert!(child.unwrap().wait().unwrap().success(), "{phase}");
-        }
-        let count = containers.len() as f64;
-        self.wall.push(start.elapsed().as_secs_f64() * 1e3 / count);
-        self.cpu.push((children() - cpu) / count);
+/// Runs the hook of all of them at once; adds one container's part.
+fn call(phase: &str, containers: &[Container], times: &mut Times) {
+    let mut hooks: Vec<_> = containers.iter().map(|c| c.hook(phase)).collect();
+    let (cpu, start) = (children(), Instant::now());
+    let running: Vec<_> = hooks.iter_mut().map(|(hook, _)| hook.spawn()).collect();
+    for child in running {
+        assert!(child.unwrap().wait().unwrap().success(), "{phase}");
     }
-
-    fn print(&self, name: &str) {
-        let times = crate::race::Times {
-            wall: self.wall.clone(),
-            cpu: self.cpu.clone(),
-        };
-        table::row(name, &times, None);
-    }
+    let count = containers.len() as f64;
+    times.wall.push(start.elapsed().as_secs_f64() * 1e3 / count);
+    times.cpu.push((children() - cpu) / count);
 }

@@ -1,6 +1,7 @@
 //! Where the measurements are made: a folder with programs and bundles.
 //!
-//! In: packrank's programs and the no-op engine. Out: paths.
+//! In: packrank's programs, and the folder with the no-op engine and the Go
+//! wrapper. Out: paths.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,16 +26,20 @@ pub struct Place {
     pub engine: PathBuf,
     /// The engine that does nothing.
     pub noop: PathBuf,
+    /// `bench/wrapper`, if there is a Go to build it.
+    pub go: Option<PathBuf>,
 }
 
 impl Place {
-    pub fn new(bin: &Path, noop: &Path) -> Place {
+    pub fn new(bin: &Path, peers: &Path) -> Place {
         let folder = tempfile::tempdir().unwrap();
+        let go = peers.join("wrapper");
         Place {
             runtime: program::alone(&bin.join("packrank-runtime"), folder.path()),
             hook: bin.join("packrank-hook"),
             engine: bin.join("packrank-engine"),
-            noop: program::alone(noop, folder.path()),
+            noop: program::alone(&peers.join("noop"), folder.path()),
+            go: go.exists().then(|| program::alone(&go, folder.path())),
             folder,
             run: tempfile::tempdir_in("/dev/shm").unwrap(),
         }
@@ -61,6 +66,14 @@ impl Place {
             fs::create_dir_all(path.as_str().unwrap()).unwrap();
         }
         Bundle::of(&self.run.path().join(name), text.as_bytes())
+    }
+
+    /// packrank-runtime, and the Go wrapper where there is one.
+    pub fn wrappers(&self) -> impl Iterator<Item = &Path> {
+        [Some(&self.runtime), self.go.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
     }
 
     /// A program found in PATH.

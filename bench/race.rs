@@ -3,11 +3,13 @@
 //! In: contestants, each a preparation and a command. Out: wall and CPU time
 //! of every round, in milliseconds.
 
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
 use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// One that takes part.
 pub struct Contestant<'c> {
@@ -28,6 +30,47 @@ impl<'c> Contestant<'c> {
             after: Box::new(|| {}),
         }
     }
+
+    /// Wall and CPU time of one run, in milliseconds.
+    fn turn(&mut self) -> (f64, f64) {
+        for _ in 0..MOST_HANGS {
+            (self.before)();
+            let cpu = children();
+            let start = Instant::now();
+            let status = finish(&mut self.command.spawn().unwrap());
+            let wall = start.elapsed().as_secs_f64() * 1e3;
+            let cpu = children() - cpu;
+            (self.after)();
+            match status {
+                Some(status) => {
+                    assert!(status.success(), "{} failed", self.name);
+                    return (wall, cpu);
+                }
+                None => println!("  {} hung; it was ended and runs again", self.name),
+            }
+        }
+        panic!("{} hangs", self.name);
+    }
+}
+
+/// Longer than anybody takes. youki's `run` is known to wait for ever for a
+/// process that ended before it looked.
+const LIMIT: Timespec = Timespec {
+    tv_sec: 20,
+    tv_nsec: 0,
+};
+/// How often one turn is taken again for that.
+const MOST_HANGS: usize = 5;
+
+/// Waits for it; `None` for one that hung, and was killed.
+pub fn finish(child: &mut Child) -> Option<ExitStatus> {
+    let ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
+    let ready = poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&LIMIT)).unwrap();
+    if ready == 0 {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    (ready > 0).then_some(status)
 }
 
 /// What one contestant took, round by round.
@@ -53,18 +96,7 @@ pub fn run(contestants: &mut [Contestant<'_>], rounds: usize) -> Vec<Times> {
     for round in 0..rounds + WARM_UP {
         for turn in 0..contestants.len() {
             let index = (turn + round) % contestants.len();
-            let contestant = &mut contestants[index];
-            (contestant.before)();
-            let cpu = children();
-            let start = Instant::now();
-            let status = contestant
-                .command
-                .spawn()
-                .and_then(|mut child| child.wait());
-            let wall = start.elapsed().as_secs_f64() * 1e3;
-            let cpu = children() - cpu;
-            assert!(status.unwrap().success(), "{} failed", contestant.name);
-            (contestant.after)();
+            let (wall, cpu) = contestants[index].turn();
             if round >= WARM_UP {
                 times[index].wall.push(wall);
                 times[index].cpu.push(cpu);

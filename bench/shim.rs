@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use packrank_tests::containerd::{IMAGE, PACKRANK, STOCK, World, world};
 use packrank_tests::usage;
 
+use crate::idle;
 use crate::race::Times;
-use crate::table;
+use crate::table::{self, Goal, Row, verdict};
 
 /// A runtime, and a class or none.
 struct Kind {
@@ -48,7 +49,7 @@ pub fn under_containerd(rounds: usize) {
     let cgroup = Cgroup::name();
     let made = cgroup.clone();
     world("bench", move |world| {
-        idle(world);
+        idle_shims(world);
         let cgroup = Cgroup::of(made, world.daemon());
         lives(world, &cgroup, rounds);
         at_once(world, &cgroup, (rounds / 20).max(3));
@@ -86,7 +87,7 @@ impl Cgroup {
 }
 
 /// Several of each kind, since they share their program's pages.
-fn idle(world: &World) {
+fn idle_shims(world: &World) {
     const EACH: usize = 5;
     let id = |kind: usize, number: usize| format!("idle-{kind}-{number}");
     for (index, kind) in KINDS.iter().enumerate() {
@@ -95,26 +96,23 @@ fn idle(world: &World) {
         }
     }
     thread::sleep(Duration::from_secs(4));
-    let shim = |index: usize| world.shims_of(KINDS[index].runtime, &id(index, 0))[0];
-    let shims = [0, 1, 2].map(shim);
-    let before = shims.map(usage::waits);
-    thread::sleep(Duration::from_secs(10));
-    let waits = shims.map(usage::waits);
-    for (index, kind) in KINDS.iter().enumerate() {
-        let pid = shims[index];
-        table::note(&format!(
-            "{:<24} idle, {EACH} at once: RSS {:>6} KiB, PSS {:>5} KiB, {:>2} threads, {} waits in 10 s",
-            kind.name,
-            usage::rss(pid),
-            usage::pss(pid),
-            usage::threads(pid),
-            waits[index] - before[index],
-        ));
-    }
+    let kinds: Vec<idle::Kind<'_>> = KINDS
+        .iter()
+        .enumerate()
+        .map(|(index, kind)| idle::Kind {
+            name: kind.name,
+            pids: (0..EACH)
+                .map(|number| world.shims_of(kind.runtime, &id(index, number))[0])
+                .collect(),
+        })
+        .collect();
+    let seen = idle::look(&kinds, 1, Duration::from_secs(10));
+    table::note(&format!("idle for 10 s, {EACH} of each at once"));
+    idle::print(&kinds, &seen);
+    table::note("goals: RSS 2048, PSS 820, 3 threads, 0 waits");
     for index in 0..KINDS.len() {
         (0..EACH).for_each(|number| world.remove(&id(index, number)));
     }
-    table::note("goals: RSS 2048, PSS 820, 3 threads, 0 waits");
 }
 
 fn run(world: &World, kind: &Kind, id: &str, more: &[&str]) -> Command {
@@ -150,18 +148,15 @@ fn lives(world: &World, cgroup: &Cgroup, rounds: usize) {
         }
     }
     table::note("ctr run --rm of true; CPU of containerd, shim and engine together");
-    for (kind, times) in KINDS.iter().zip(&times) {
-        table::row(kind.name, times, None);
-    }
-    table::ratio("ours, no class : stock", &times[1], &times[0]);
-    table::ratio("ours, low : stock (goal 0.90)", &times[2], &times[0]);
+    rows(&times, 0.90);
 
     let own = KINDS.each_ref().map(|kind| own_time(world, kind, rounds));
     for (kind, time) in KINDS.iter().zip(own) {
         let ratio = time / own[0];
         table::note(&format!(
-            "{:<24} the shim's own CPU for a container: {time:.2} ms, {ratio:.2}x (goal 0.50)",
-            kind.name
+            "{:<24} the shim's own CPU for a container: {time:.2} ms, {ratio:.2} of the stock shim's  goal 0.50: {}",
+            kind.name,
+            verdict(ratio, 0.50)
         ));
     }
 }
@@ -203,8 +198,14 @@ fn at_once(world: &World, cgroup: &Cgroup, rounds: usize) {
         }
     }
     table::note(&format!("{MANY} at once, median of {rounds}"));
-    for (kind, times) in KINDS.iter().zip(&times) {
-        table::row(kind.name, times, None);
-    }
-    table::ratio("ours, low : stock (goal 0.80)", &times[2], &times[0]);
+    rows(&times, 0.80);
+}
+
+/// The stock shim's line and ours beside it; the goal is for ours with a class.
+fn rows(times: &[Times; KINDS.len()], goal: f64) {
+    let row = |index: usize| Row::of(KINDS[index].name, &times[index]);
+    row(0).print();
+    row(1).beside("the stock shim's", times.first()).print();
+    let ranked = row(2).beside("the stock shim's", times.first());
+    ranked.goal(Goal::WallOf(goal)).print();
 }

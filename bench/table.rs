@@ -4,11 +4,12 @@ use crate::race::{Times, spread};
 
 pub fn head(rounds: usize) {
     println!(
-        "medians of {rounds} interleaved rounds (fewer with real engines), 10th to 90th percentile; milliseconds"
+        "medians of {rounds} interleaved rounds (fewer with real engines), 10th to 90th percentile; milliseconds;"
     );
+    println!("behind them wall and CPU time as parts of a peer's in the same rounds");
     println!();
     println!(
-        "{:<52} {:>8} {:>17} {:>8} {:>17}",
+        "{:<48} {:>8} {:>17} {:>8} {:>17}",
         "", "wall", "p10 - p90", "CPU", "p10 - p90"
     );
 }
@@ -17,44 +18,91 @@ pub fn section(title: &str) {
     println!("\n{title}");
 }
 
-/// A line; with a goal for its wall time, whether it is met.
-pub fn row(name: &str, times: &Times, goal: Option<f64>) {
-    let ((wall, low, high), cpu) = (spread(&times.wall), spread(&times.cpu));
-    let goal = goal.map(|goal| verdict(wall, goal)).unwrap_or_default();
-    line(name, (wall, low, high), cpu, &goal);
+/// What a line is to be at most.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal {
+    /// Milliseconds of the processor.
+    Cpu(f64),
+    /// Of the peer's processor time.
+    CpuOf(f64),
+    /// Of the peer's time.
+    WallOf(f64),
 }
 
-/// A line whose goal is for its CPU time.
-pub fn row_by_cpu(name: &str, times: &Times, goal: f64) {
-    let cpu = spread(&times.cpu);
-    line(name, spread(&times.wall), cpu, &verdict(cpu.0, goal));
+/// A line.
+#[derive(Debug)]
+#[must_use = "it is printed by `print`"]
+pub struct Row<'t> {
+    name: String,
+    times: &'t Times,
+    peer: Option<(&'t str, &'t Times)>,
+    goals: Vec<Goal>,
 }
 
-fn verdict(value: f64, goal: f64) -> String {
-    let word = if value <= goal { "met" } else { "MISSED" };
-    format!("goal {goal:.2}: {word}")
+impl<'t> Row<'t> {
+    pub fn of(name: &str, times: &'t Times) -> Row<'t> {
+        Row {
+            name: name.to_owned(),
+            times,
+            peer: None,
+            goals: Vec::new(),
+        }
+    }
+
+    /// Beside a peer that took its turns in the same rounds; none where it is
+    /// not installed.
+    pub fn beside(self, name: &'t str, peer: Option<&'t Times>) -> Row<'t> {
+        let peer = peer.map(|times| (name, times));
+        Row { peer, ..self }
+    }
+
+    pub fn goal(mut self, goal: Goal) -> Row<'t> {
+        self.goals.push(goal);
+        self
+    }
+
+    pub fn print(self) {
+        let (wall, cpu) = (spread(&self.times.wall), spread(&self.times.cpu));
+        let range = |(_, low, high): (f64, f64, f64)| format!("{low:.3} - {high:.3}");
+        let ratio = self.peer.map(|(name, peer)| {
+            let peer = (spread(&peer.wall).0, spread(&peer.cpu).0);
+            (name, part(wall.0, peer.0), part(cpu.0, peer.1))
+        });
+        let mut line = format!(
+            "  {:<46} {:>8.3} {:>17} {:>8.3} {:>17}",
+            self.name,
+            wall.0,
+            range(wall),
+            cpu.0,
+            range(cpu)
+        );
+        if let Some((name, wall, cpu)) = ratio {
+            let text = |part: Option<f64>| part.map_or("-".to_owned(), |p| format!("{p:.2}"));
+            line += &format!("  {} / {} of {name}", text(wall), text(cpu));
+        }
+        for goal in self.goals {
+            let (value, goal, unit) = match (goal, ratio) {
+                (Goal::Cpu(goal), _) => (cpu.0, goal, "ms of CPU"),
+                (Goal::CpuOf(goal), Some((name, _, Some(cpu)))) => (cpu, goal, name),
+                (Goal::WallOf(goal), Some((name, Some(wall), _))) => (wall, goal, name),
+                // No ratio, no word.
+                _ => continue,
+            };
+            line += &format!("  goal {goal:.2} {unit}: {}", verdict(value, goal));
+        }
+        println!("{line}");
+    }
 }
 
-fn line(name: &str, wall: (f64, f64, f64), cpu: (f64, f64, f64), goal: &str) {
-    let range = |(_, low, high): (f64, f64, f64)| format!("{low:.3} - {high:.3}");
-    println!(
-        "  {name:<50} {:>8.3} {:>17} {:>8.3} {:>17}  {goal}",
-        wall.0,
-        range(wall),
-        cpu.0,
-        range(cpu)
-    );
+/// How much of the peer's it is; of differences that noise made negative, no
+/// ratio can be had.
+fn part(own: f64, peer: f64) -> Option<f64> {
+    (own > 0.0 && peer > 0.0).then(|| own / peer)
 }
 
-/// How one compares with another, taken within one run.
-pub fn ratio(name: &str, a: &Times, b: &Times) {
-    let of = |a: &[f64], b: &[f64]| spread(a).0 / spread(b).0;
-    println!(
-        "  {name:<50} {:>7.2}x {:>17} {:>7.2}x",
-        of(&a.wall, &b.wall),
-        "",
-        of(&a.cpu, &b.cpu)
-    );
+/// Whether what is to be small is.
+pub fn verdict(value: f64, goal: f64) -> &'static str {
+    if value <= goal { "met" } else { "MISSED" }
 }
 
 pub fn note(text: &str) {

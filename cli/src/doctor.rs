@@ -1,9 +1,10 @@
 //! `packrank doctor`: what this host offers, what it lacks, and what each lack
 //! costs.
 //!
-//! In: `/proc`, `/sys`, the kernel's configuration, the engines in PATH. Out:
-//! one line each, grouped; exit status 1 only where no container could be
-//! created at all. Nothing is loaded, written or changed to find out.
+//! In: `/proc`, `/sys`, the kernel's configuration, the engines in PATH, the
+//! packs that run and their watcher. Out: one line each, grouped; exit status 1
+//! only where no container could be created at all. Nothing is loaded, written
+//! or changed to find out.
 
 mod cgroups;
 mod disk;
@@ -14,6 +15,7 @@ mod network;
 mod process;
 mod programs;
 mod report;
+mod watcher;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -107,6 +109,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Group {
             name: "packrank",
             findings: programs::findings(&patient),
+        },
+        Group {
+            name: "packs",
+            findings: watcher::findings(&patient),
         },
         Group {
             name: "managers",

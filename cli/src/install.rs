@@ -15,15 +15,18 @@ mod edit;
 mod engine;
 mod json;
 mod kept;
+mod needed;
 mod node;
 mod podman;
 mod programs;
 mod remove;
+mod service;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::program::number;
 use crate::terminal::{self, BOLD, DIM, GREEN, RED, YELLOW, item};
 use activate::Takes;
 use edit::Edit;
@@ -31,6 +34,7 @@ pub(crate) use engine::Engine;
 use engine::{Draft, Wish};
 use kept::{Kept, KeptEdit};
 use node::Node;
+pub(crate) use podman::hands_on_image_annotations;
 use programs::Programs;
 pub(crate) use remove::{Args as UninstallArgs, run as uninstall};
 
@@ -172,11 +176,14 @@ pub(crate) fn standing(engine: Engine) -> Standing {
     }
 }
 
-/// The first line that the engine says of its version.
+/// The number that the engine says is its version's.
 pub(crate) fn version(engine: Engine) -> Option<String> {
-    let node = Node::new(Path::new("/"));
+    version_on(&Node::new(Path::new("/")), engine)
+}
+
+fn version_on(node: &Node, engine: Engine) -> Option<String> {
     let answer = node.ask(engine.program(), |c| c.arg("--version")).ok()??;
-    answer.said.lines().next().map(str::to_owned)
+    number(answer.said.lines().next()?).map(str::to_owned)
 }
 
 /// Answers, and gives the exit status.
@@ -191,8 +198,11 @@ fn install(args: &Args) -> Result<(), InstallError> {
     let node = Node::new(&args.how.root);
     root_only(args.how.dry_run)?;
     let engine = args.engine;
-    let programs = Programs::plan(&node, args.class_runtimes)?;
-    let wish = Wish::new(&programs.folder, args.class_runtimes);
+    // Those that are there stay: to take them away is to uninstall.
+    let known = engine.registered(&node).unwrap_or_default();
+    let classes = args.class_runtimes || known.iter().any(|r| r.name != "packrank");
+    let programs = Programs::plan(&node, classes)?;
+    let wish = Wish::new(&programs.folder, classes);
     let draft = engine.draft(&node, &wish)?;
     for line in programs.lines() {
         say(&line);
@@ -208,18 +218,56 @@ fn install(args: &Args) -> Result<(), InstallError> {
         ));
         return Ok(());
     }
+    let before = Before::read(&node, engine)?;
     programs.place(&node)?;
     put(&node, engine, &draft)?;
+    let taken = match draft.changes() {
+        true => activate(&node, engine, &draft, args.how.restart),
+        false => Ok(()),
+    };
+    if let Err(InstallError::NotUp(_)) = &taken {
+        before.again(&node, engine)?;
+    }
+    taken?;
     say(&format!(
         "{GREEN}packrank is installed for {engine}{GREEN:#}"
     ));
-    if draft.changes() {
-        activate(&node, engine, &draft, args.how.restart)?;
-    }
     say(&format!(
         "{DIM}back again: packrank uninstall --for {engine}{DIM:#}"
     ));
     Ok(())
+}
+
+/// What was kept before an installation, to which one that failed goes back.
+struct Before {
+    engine: Option<Kept>,
+    programs: bool,
+}
+
+impl Before {
+    fn read(node: &Node, engine: Engine) -> Result<Before, InstallError> {
+        Ok(Before {
+            engine: Kept::read(node, engine.name())?,
+            programs: Kept::read(node, kept::PROGRAMS)?.is_some(),
+        })
+    }
+
+    /// Forgets the installation, whose edits are undone; programs that came
+    /// with it go, those that were there and are newer now stay.
+    fn again(self, node: &Node, engine: Engine) -> Result<(), InstallError> {
+        let now = Kept::read(node, engine.name())?.unwrap_or_default();
+        match self.engine {
+            Some(mut kept) => kept.write(node, engine.name())?,
+            None => {
+                edit::remove_folders(node, &now.folders);
+                Kept::forget(node, engine.name())?;
+            }
+        }
+        if !self.programs {
+            programs::remove(node)?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether we may do more than look.

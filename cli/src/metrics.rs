@@ -90,6 +90,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 fn show(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut sampler = Sampler::new(args.place.roots())?;
+    sampler.time_requests();
     if args.inherited {
         return inherited(sampler);
     }

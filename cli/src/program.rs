@@ -31,6 +31,24 @@ impl Answer {
     }
 }
 
+/// The first word of a line that is a version's number.
+pub(crate) fn number(line: &str) -> Option<&str> {
+    let number = |word: &&str| {
+        word.trim_start_matches('v')
+            .starts_with(|c: char| c.is_ascii_digit())
+    };
+    let word = line.split_whitespace().find(number)?;
+    Some(word.trim_end_matches(','))
+}
+
+/// Whether a version's number is below another, by its first two parts; one
+/// that cannot be read is not.
+pub(crate) fn is_below(version: &str, than: (u32, u32)) -> bool {
+    let mut parts = version.trim_start_matches('v').split('.');
+    let mut part = || parts.next()?.parse().ok();
+    matches!((part(), part()), (Some(major), Some(minor)) if (major, minor) < than)
+}
+
 /// Runs it and waits for its answer, `patience` at most.
 ///
 /// # Errors
@@ -79,6 +97,20 @@ fn whole(file: &mut File) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (said, below) in [
+            ("podman version 4.3.1", true),
+            ("podman version 4.10.0", false),
+            ("Docker version 28.1.0-rc1, build x", false),
+            ("containerd github.com/x v1.6.20~ds1", true),
+            ("of its own", false),
+        ] {
+            let version = number(said).unwrap_or_default();
+            assert_eq!(is_below(version, (4, 6)), below, "{said}: {version}");
+        }
+    }
 
     #[test]
     fn an_answer_or_an_end() {

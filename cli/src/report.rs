@@ -60,8 +60,8 @@ fn page(args: &Args) -> Result<String, Box<dyn std::error::Error>> {
     let age = u64::try_from(args.since.as_millis())?;
     // Where no watcher ever ran there is no history, and the page says so.
     let bytes = fs::read(roots.history()).unwrap_or_default();
-    let events = Watcher::connect(&roots.socket()).and_then(|mut watcher| watcher.events(0));
-    let mut events = events.unwrap_or_default();
+    let told = Watcher::connect(&roots.socket()).and_then(|mut watcher| watcher.events(0));
+    let mut events = told.unwrap_or_default().events;
     events.retain(|event| wall.saturating_sub(event.at) <= age);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let story = Story {

@@ -18,7 +18,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use packrank_monitor::Sampler;
-use packrank_monitor::ask::Watcher;
 use ratatui::crossterm::event::{self, Event as Input, KeyEventKind};
 use ratatui::text::{Line, Text};
 
@@ -73,11 +72,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn look(sampler: &mut Sampler, view: &mut View) {
-    view.take(sampler.look(), &sampler.roots().run);
-    let events = Watcher::connect(&sampler.roots().socket())
-        .and_then(|mut watcher| watcher.events(view.last_event()));
+    view.take(sampler.look());
+    let news = view.follower.hear(&sampler.roots().socket());
     // Without a watcher nothing is done, and the screen says that it is not there.
-    view.hear(events.unwrap_or_default());
+    view.hear(news.unwrap_or_default().events);
 }
 
 fn once(args: &Args, view: &View) -> ExitCode {

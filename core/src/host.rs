@@ -64,6 +64,13 @@ impl Roots {
         self.sys.join("fs/cgroup")
     }
 
+    /// Whether this process may write the hierarchy: who may not starts and
+    /// ends containers as a user without root on the node.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        !self.own || cgroup::writable(&self.cgroup())
+    }
+
     fn kernel(&self) -> (u32, u32) {
         version(&read(&self.proc.join("sys/kernel/osrelease")).unwrap_or_default())
     }
@@ -115,8 +122,8 @@ impl Host {
     /// right to write the hierarchy, only what was delegated, by systemd alone.
     #[must_use]
     pub fn in_reach(mut self, spec: &Spec<'_>) -> Host {
-        let root = self.roots.cgroup();
-        if self.roots.own && !cgroup::writable(&root) {
+        if !self.roots.writable() {
+            let root = self.roots.cgroup();
             let systemd = spec.systemd_cgroup();
             let user = systemd.then(|| self.user()).flatten();
             self.cgroups.delegate(&root, user);

@@ -1,9 +1,46 @@
 //! Where a container stands: alone, or in which pod.
 //!
-//! In: the annotations that containerd's CRI and CRI-O write themselves (a pod
-//! cannot set them). Out: a [`Place`].
+//! In: the annotations that containerd's CRI and CRI-O write themselves. Out: a
+//! [`Place`].
+//!
+//! containerd passes on what its configuration names, CRI-O everything that is
+//! not its own, and its own over that. So a pod can write the names of the
+//! engine that it does not run under, and each engine is asked by its names
+//! alone.
 
 use std::collections::BTreeMap;
+
+/// An engine's names for the same things.
+struct Names {
+    kind: &'static str,
+    namespace: &'static str,
+    pod: &'static str,
+    container: &'static str,
+    sandbox: &'static str,
+    labels: Option<&'static str>,
+}
+
+const ENGINES: [Names; 2] = [
+    // containerd's CRI.
+    Names {
+        kind: "io.kubernetes.cri.container-type",
+        namespace: "io.kubernetes.cri.sandbox-namespace",
+        pod: "io.kubernetes.cri.sandbox-name",
+        container: "io.kubernetes.cri.container-name",
+        sandbox: "io.kubernetes.cri.sandbox-id",
+        labels: None,
+    },
+    // CRI-O. The first is its own; the next three are kubelet's labels, which
+    // it writes as annotations, last of all.
+    Names {
+        kind: "io.kubernetes.cri-o.ContainerType",
+        namespace: "io.kubernetes.pod.namespace",
+        pod: "io.kubernetes.pod.name",
+        container: "io.kubernetes.container.name",
+        sandbox: "io.kubernetes.cri-o.SandboxID",
+        labels: Some("io.kubernetes.cri-o.Labels"),
+    },
+];
 
 /// What a container is in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,45 +74,41 @@ impl Place {
     /// Reads the place from the annotations.
     #[must_use]
     pub fn of(annotations: &[(String, String)]) -> Place {
-        let first = |names: &[&str]| {
-            let value = |name: &&str| annotations.iter().find(|(k, _)| k == name);
-            let found = names.iter().find_map(value);
+        let read = |name: &str| {
+            let found = annotations.iter().find(|(k, _)| k == name);
             found.map(|(_, v)| v.clone()).filter(|v| !v.is_empty())
         };
-        let kind = first(&[
-            "io.kubernetes.cri.container-type",
-            "io.kubernetes.cri-o.ContainerType",
-        ]);
-        let namespace = first(&[
-            "io.kubernetes.cri.sandbox-namespace",
-            "io.kubernetes.pod.namespace",
-        ]);
-        let role = match kind.as_deref() {
-            Some("sandbox") => Role::Sandbox,
-            Some(_) => Role::Container,
-            None if namespace.is_some() => Role::Container,
-            None => Role::Alone,
+        let found: Vec<_> = ENGINES
+            .iter()
+            .filter_map(|names| Some((names, read(names.kind)?)))
+            .collect();
+        // What both engines have written, one of them has not; and what none
+        // has is in a pod as soon as it has a namespace.
+        let names = match found[..] {
+            [(names, _)] => Some(names),
+            [] => ENGINES.iter().find(|names| read(names.namespace).is_some()),
+            _ => None,
         };
-        let labels = first(&["io.kubernetes.cri-o.Labels"])
+        let role = match (names, &found[..]) {
+            (None, []) => Role::Alone,
+            (_, [_, ..]) if found.iter().all(|(_, kind)| kind == "sandbox") => Role::Sandbox,
+            _ => Role::Container,
+        };
+        let labels = names
+            .and_then(|names| read(names.labels?))
             .and_then(|text| serde_json::from_str::<BTreeMap<String, String>>(&text).ok())
             .unwrap_or_default();
         Place {
             role,
-            // In a pod without a word about its namespace, the strictest
-            // reading is a namespace of no name.
+            // In a pod without a word about its namespace, or with two, the
+            // strictest reading is a namespace of no name.
             namespace: match role {
                 Role::Alone => None,
-                _ => Some(namespace.unwrap_or_default()),
+                _ => Some(names.and_then(|n| read(n.namespace)).unwrap_or_default()),
             },
-            pod: first(&["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"]),
-            container: first(&[
-                "io.kubernetes.cri.container-name",
-                "io.kubernetes.container.name",
-            ]),
-            sandbox: first(&[
-                "io.kubernetes.cri.sandbox-id",
-                "io.kubernetes.cri-o.SandboxID",
-            ]),
+            pod: names.and_then(|n| read(n.pod)),
+            container: names.and_then(|n| read(n.container)),
+            sandbox: names.and_then(|n| read(n.sandbox)),
             labels: labels.into_iter().collect(),
         }
     }
@@ -115,5 +148,36 @@ mod tests {
         assert_eq!((alone.role, alone.namespace), (Role::Alone, None));
         let odd = place(&[("io.kubernetes.cri.container-type", "container")]);
         assert_eq!(odd.namespace.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn the_other_engines_names_are_worth_nothing() {
+        let containerd = [
+            ("io.kubernetes.cri.container-type", "sandbox"),
+            ("io.kubernetes.cri.sandbox-namespace", "kube-system"),
+            ("io.kubernetes.cri.sandbox-id", "another"),
+        ];
+        let crio = [
+            ("io.kubernetes.cri-o.ContainerType", "container"),
+            ("io.kubernetes.pod.namespace", "shop"),
+            ("io.kubernetes.cri-o.SandboxID", "abc"),
+        ];
+        // Without the kind, it is read past.
+        let seen = place(&[&containerd[1..], &crio].concat());
+        assert_eq!(seen.namespace.as_deref(), Some("shop"));
+        assert_eq!(seen.sandbox.as_deref(), Some("abc"));
+        let seen = place(&[&containerd[..1], &crio[1..]].concat());
+        assert_eq!(
+            (seen.role, seen.namespace.as_deref()),
+            (Role::Sandbox, Some(""))
+        );
+        // With both kinds one is a lie: nobody's namespace, and no sandbox
+        // unless both say so.
+        let seen = place(&[&containerd[..], &crio].concat());
+        assert_eq!(
+            (seen.role, seen.namespace.as_deref()),
+            (Role::Container, Some(""))
+        );
+        assert_eq!((seen.sandbox, seen.pod), (None, None));
     }
 }

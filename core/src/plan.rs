@@ -19,7 +19,7 @@ pub(crate) use io::THROTTLE_KEYS;
 pub use network::NETWORK_KEYS;
 
 use crate::annotation::{Quoted, Request};
-use crate::host::{Devices, Disk, Host};
+use crate::host::{Cgroups, Devices, Disk, Host};
 use crate::key::{Key, Rule};
 use crate::policy::{GuaranteeFile, Policy};
 use crate::rank::Rank;
@@ -110,6 +110,13 @@ impl Plan {
     #[must_use]
     pub fn setting(&self, key: Key) -> Option<&Setting> {
         self.settings.iter().find(|s| s.key == key)
+    }
+
+    /// Whether we are who marks the container idle: no engine does on cgroup
+    /// v1, and what is marked takes no weight any more.
+    #[must_use]
+    pub fn idle_by_us(&self, cgroups: &Cgroups) -> bool {
+        !cgroups.v2() && self.value(Key::CpuIdle) == Some(&Value::Switch(true))
     }
 }
 

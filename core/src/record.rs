@@ -181,6 +181,16 @@ impl Record {
             .or_else(|| self.settings.amount(key))
     }
 
+    /// What the kernel has, or is about to get: what a person pinned, else what
+    /// use or pressure brought about, else the plan's. Deeds are written before
+    /// they are done.
+    #[must_use]
+    pub fn in_force(&self, deeds: &Deeds, key: Key) -> Option<Amount> {
+        let taken = deeds.taken.get(key.name()).map(Taken::in_force);
+        let pinned = self.pinned.amount(key);
+        pinned.or(taken).or_else(|| self.settings.amount(key))
+    }
+
     /// Its name for people: namespace, pod and name, as far as they are known,
     /// else its id.
     #[must_use]

@@ -13,6 +13,7 @@ mod kill;
 mod limit;
 mod line;
 mod mounts;
+mod number;
 mod parse;
 mod reclaim;
 #[cfg(test)]

@@ -7,3 +7,4 @@ pub mod net;
 pub mod pressure;
 pub mod process;
 pub mod procfs;
+pub mod requests;

@@ -49,6 +49,19 @@ pub struct Levels {
     pub io: String,
 }
 
+/// What the watcher did, as far as it still has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Events {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// The number that the next one will have.
+    pub next: u64,
+    /// When this watcher began, in milliseconds since the epoch: another's is
+    /// another, and counts from one.
+    pub began: u64,
+}
+
 impl Levels {
     /// Each resource with its level.
     #[must_use]
@@ -99,9 +112,9 @@ impl Watcher {
     ///
     /// # Errors
     /// As [`Watcher::ask`].
-    pub fn events(&mut self, after: u64) -> Result<Vec<Event>, AskError> {
-        let mut answer = self.ask(&json!({ "verb": "events", "after": after }))?;
-        Ok(serde_json::from_value(answer["events"].take())?)
+    pub fn events(&mut self, after: u64) -> Result<Events, AskError> {
+        let answer = self.ask(&json!({ "verb": "events", "after": after }))?;
+        Ok(serde_json::from_value(answer)?)
     }
 }
 
@@ -137,7 +150,7 @@ mod tests {
         assert!(told.paused && level_number(&told.pressure.memory) == 3);
         assert_eq!(level_number(&told.pressure.io), 0);
         assert!(matches!(watcher.node(), Err(AskError::Refused(why)) if why == "no"));
-        let events = watcher.events(0).unwrap();
+        let events = watcher.events(0).unwrap().events;
         assert_eq!((events[0].number, events[0].what.as_str()), (3, "Kill"));
         assert!(matches!(watcher.node(), Err(AskError::Strange(_))));
         assert!(matches!(watcher.node(), Err(AskError::Silent(_))));

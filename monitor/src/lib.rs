@@ -9,6 +9,7 @@
 
 pub mod ask;
 pub mod event;
+pub mod follow;
 pub mod latency;
 pub mod metrics;
 pub mod sampler;

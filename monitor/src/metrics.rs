@@ -20,6 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub use node::NODE;
 pub use pack::PACK;
 
+use crate::latency::Source;
 use crate::snapshot::Snapshot;
 use crate::tally::{Kind, Tally, Who, names};
 
@@ -116,15 +117,18 @@ impl Collector for View {
 }
 
 /// The family whose samples are not numbers.
-pub const LATENCY: (&str, &str) = (
-    "pack_io_latency",
-    "Time of disk operations. From io.latency's own accounting (avg_lat in io.stat) where it is on; else the time some task of the pack waited for the disk (io.pressure) over the operations completed (io.stat), so below the device's own where operations overlap. Each operation counts at its interval's mean; packs whose kernel tells neither are left out.",
-);
+pub const LATENCY: &str = "pack_io_latency";
+
+/// What it means where every request is timed.
+const OF_REQUESTS: &str = "Time of each request to a disk, from when the block layer made it, through the scheduler's queue, to the disk's answer (BPF at block_rq_complete). Time for which a limit held the operation back before that (io.max) is not in it; flushes without data are not counted.";
+
+/// What it means elsewhere; the reason follows.
+const OF_MEANS: &str = "Time of disk operations, an estimate. From io.latency's own accounting (avg_lat in io.stat) where it is on; else the time some task of the pack waited for the disk (io.pressure) over the operations completed (io.stat), so below the device's own where operations overlap, and with the time for which a limit held them back (io.max). Each operation counts at its interval's mean; packs whose kernel tells neither are left out. Requests are not timed here: ";
 
 /// The family of what the watcher did.
 pub const ACTIONS: (&str, &str) = (
     "pack_actions",
-    "What the watcher did, since whoever exports this began to look; kept for ten minutes after the pack is gone. pack is empty for the node itself.",
+    "What the watcher did, since whoever exports this began to look and in the ten minutes before; kept for ten minutes after the pack is gone. pack is empty for the node itself.",
 );
 
 /// The families about whoever exports.
@@ -179,9 +183,12 @@ impl View {
     }
 
     fn latency(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let (name, help) = LATENCY;
-        let mut to =
-            encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let help = match &self.snapshot.latency {
+            Source::Requests => OF_REQUESTS.to_owned(),
+            Source::Means(why) => format!("{OF_MEANS}{}.", why.replace(['\n', '\\'], " ")),
+        };
+        let unit = Some(&Unit::Seconds);
+        let mut to = encoder.encode_descriptor(LATENCY, &help, unit, MetricType::Histogram)?;
         for (pack, who) in self.snapshot.packs.iter().zip(&self.names) {
             let histogram = &pack.latency;
             if histogram.count() == 0 {

@@ -13,17 +13,19 @@ use std::time::{Instant, SystemTime};
 
 use nix::fcntl::OFlag;
 use packrank_core::key::Key;
-use packrank_core::record::{Amount, Packs, Record};
+use packrank_core::record::{Amount, Deeds, Packs, Record};
 use packrank_kernel::cgroup::{Cgroup, CgroupError, Folder, Mounts, Reader, start_time};
+use packrank_kernel::net;
 use packrank_kernel::pressure::Pressure;
 use packrank_kernel::process::usage;
+use packrank_kernel::requests::{Requests, Times};
 use packrank_watcher::Roots;
 use packrank_watcher::decide::{Millis, Sample};
 use packrank_watcher::observe::{NodeReader, PackReader, Wanted};
 
 use crate::ask::Watcher;
-use crate::latency::{self, Histogram};
-use crate::snapshot::{Pack, Pressures, RESOURCES, Rates, Snapshot, Use, float};
+use crate::latency::{self, BOUNDS, Histogram, Source};
+use crate::snapshot::{Pack, Pressures, RESOURCES, Rates, Snapshot, Use, float, shaped};
 
 /// The member of a record's network that says it has one of its own.
 const OWN_NETWORK: &str = "namespace";
@@ -43,13 +45,21 @@ pub struct Sampler {
     node: NodeReader,
     pressure: [Option<Reader>; 3],
     kept: BTreeMap<PathBuf, Kept>,
+    requests: Option<Requests>,
+    source: Source,
     begin: Instant,
 }
+
+/// Requests since the last look, by cgroup; `None` where they are not watched.
+type Taken<'t> = Option<&'t BTreeMap<u64, Times>>;
 
 #[derive(Debug)]
 struct Kept {
     stamp: Stamp,
     record: Arc<Record>,
+    deeds: Arc<Deeds>,
+    /// Of the file of deeds; `None` while there is none.
+    deeds_stamp: Option<Stamp>,
     cgroup: Cgroup,
     reader: PackReader,
     pressure: [Option<Reader>; 3],
@@ -81,9 +91,20 @@ impl Sampler {
             node: NodeReader::open(&roots.proc),
             pressure: RESOURCES.map(|name| pressure(name).ok().map(Reader::plain)),
             kept: BTreeMap::new(),
+            requests: None,
+            source: Source::Means("nobody asked for more".to_owned()),
             begin: Instant::now(),
             roots,
         })
+    }
+
+    /// From now on every request to a disk is timed, where the kernel allows
+    /// it: costs every request of the node a little while this lives.
+    pub fn time_requests(&mut self) {
+        (self.requests, self.source) = match Requests::watch(&BOUNDS) {
+            Ok(requests) => (Some(requests), Source::Requests),
+            Err(why) => (None, Source::without(&why)),
+        };
     }
 
     /// The folders it reads.
@@ -99,8 +120,16 @@ impl Sampler {
         self.scan();
         let node = self.node.all(now);
         let proc = self.roots.proc.clone();
+        // What is refused now is still there at the next look.
+        let taken = self
+            .requests
+            .as_ref()
+            .map(|all| all.take().unwrap_or_default());
         let packs = self.kept.values_mut();
-        let mut packs: Vec<Pack> = packs.filter_map(|kept| kept.look(&proc, now)).collect();
+        let mut packs: Vec<Pack> = packs
+            .filter_map(|kept| kept.look(&proc, now, taken.as_ref()))
+            .collect();
+        share_networks(&mut packs);
         packs.sort_by_cached_key(|pack| {
             let record = &pack.record;
             (std::cmp::Reverse(record.priority), record.title())
@@ -111,6 +140,7 @@ impl Sampler {
             node,
             pressure: pressures(&self.pressure),
             packs,
+            latency: self.source.clone(),
             watcher: watcher.ok(),
             took: begin.elapsed().as_secs_f64(),
         }
@@ -127,7 +157,8 @@ impl Sampler {
                 Some(kept) if kept.stamp == stamp => Some(kept),
                 other => Kept::open(&path, stamp, &self.mounts, &self.roots.proc, other),
             };
-            if let Some(kept) = kept {
+            if let Some(mut kept) = kept {
+                kept.read_deeds(&self.packs, &path);
                 self.kept.insert(path, kept);
             }
         }
@@ -165,6 +196,8 @@ impl Kept {
             pressure: RESOURCES.map(|name| open(&format!("{name}.pressure"))),
             io_stat: open("io.stat"),
             files_limit: usage::open_files_limit(proc, record.pid),
+            deeds: Arc::default(),
+            deeds_stamp: None,
             record: Arc::new(record),
             cgroup,
             last,
@@ -172,7 +205,17 @@ impl Kept {
         })
     }
 
-    fn look(&mut self, proc: &Path, now: Millis) -> Option<Pack> {
+    /// Reads the deeds again where they have changed.
+    fn read_deeds(&mut self, packs: &Packs, path: &Path) {
+        let name = path.file_name().unwrap_or_default();
+        let stamp = stamp(&packs.deeds_folder().join(name));
+        if stamp != self.deeds_stamp {
+            self.deeds_stamp = stamp;
+            self.deeds = Arc::new(packs.deeds(&self.record));
+        }
+    }
+
+    fn look(&mut self, proc: &Path, now: Millis, requests: Taken<'_>) -> Option<Pack> {
         let record = &self.record;
         if start_time(record.pid) != Some(record.started) {
             return None;
@@ -193,8 +236,10 @@ impl Kept {
             io_waited: pressure[2].and_then(|p| p.some).map(|s| s.total),
         };
         let rates = before.and_then(|before| rates(&before, &look));
-        if let Some(before) = &before {
-            self.observe_latency(before, &look);
+        match (requests, &before) {
+            (Some(requests), _) => self.add_requests(requests),
+            (None, Some(before)) => self.observe_latency(before, &look),
+            (None, None) => {}
         }
         // Too short a time is measured from the look before once more.
         if before.is_none() || rates.is_some() {
@@ -205,7 +250,11 @@ impl Kept {
         let files = processes.iter().take(usage::MOST_PROCESSES);
         let files = files.filter_map(|pid| usage::open_files(proc, *pid)).max();
         Some(Pack {
+            io_limit: self.cgroup.io_rates(),
+            network_limit: shaped(&self.record, &self.deeds),
+            frozen: self.cgroup.frozen().ok().flatten() == Some(true),
             record: self.record.clone(),
+            deeds: self.deeds.clone(),
             sample,
             rates,
             cpu_limit: limit(Key::CpuQuota),
@@ -235,6 +284,15 @@ impl Kept {
         self.record.amount(key).and_then(Amount::number)
     }
 
+    fn add_requests(&mut self, all: &BTreeMap<u64, Times>) {
+        if all.is_empty() {
+            return;
+        }
+        let numbers = self.cgroup.disk_numbers().unwrap_or_default();
+        let own = numbers.iter().filter_map(|number| all.get(number));
+        own.for_each(|times| self.latency.add(times));
+    }
+
     fn observe_latency(&mut self, before: &Look, look: &Look) {
         let done = |look: &Look| look.sample.io.map(|[_, _, reads, writes]| reads + writes);
         let operations = done(before)
@@ -252,6 +310,22 @@ impl Kept {
         let felt = waited.map(|(a, b)| float(b.saturating_sub(a)) / 1e6 / float(operations));
         if let Some(seconds) = text.and_then(latency::kernels_own).or(felt) {
             self.latency.observe(seconds, operations);
+        }
+    }
+}
+
+/// Containers of a pod share one network, which is shaped as its owner's record
+/// says.
+fn share_networks(packs: &mut [Pack]) {
+    let owner = |pack: &Pack| net::owner(&pack.record).map(str::to_owned);
+    let limits: BTreeMap<String, [Option<u64>; 2]> = packs
+        .iter()
+        .filter(|pack| owner(pack).as_deref() == Some(&*pack.record.id))
+        .map(|pack| (pack.record.id.clone(), pack.network_limit))
+        .collect();
+    for pack in packs {
+        if let Some(limit) = owner(pack).and_then(|owner| limits.get(&owner)) {
+            pack.network_limit = *limit;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `GET /metrics` over HTTP/1.1.
 //!
 //! In: listening sockets, and whoever connects. Out: the text of the last
-//! look. One thread looks, every few seconds while somebody asks; scrapes are
+//! look: OpenMetrics for who accepts that, as Prometheus does, else the older
+//! format, as every exporter gives it. One thread looks, every few seconds while somebody asks; scrapes are
 //! answered from what it saw, by a thread each, of which there are few. A
 //! client that is slow, floods or says nonsense costs one of these for
 //! two seconds.
@@ -10,13 +11,14 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::metrics::{CONTENT_TYPE, encode};
 use crate::sampler::Sampler;
 use crate::tally::Tally;
+use crate::textfile::older;
 
 /// Between two looks: as often as the watcher's own.
 const EVERY: Duration = Duration::from_secs(5);
@@ -90,10 +92,33 @@ impl Listener {
     }
 }
 
+/// What a look gave: the older format is made when it is first asked for.
+#[derive(Debug, Default)]
+struct Page {
+    text: String,
+    older: OnceLock<String>,
+}
+
+impl Page {
+    fn of(text: String) -> Arc<Page> {
+        Arc::new(Page {
+            text,
+            older: OnceLock::new(),
+        })
+    }
+
+    fn older(&self) -> &str {
+        self.older.get_or_init(|| older(&self.text))
+    }
+}
+
+/// What the older format is called.
+const OLDER: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What all threads share.
 #[derive(Debug)]
 struct Shared {
-    text: Mutex<Arc<String>>,
+    page: Mutex<Arc<Page>>,
     asked: Mutex<Instant>,
     clients: AtomicUsize,
 }
@@ -110,7 +135,7 @@ pub fn serve(
     let mut tally = Tally::default();
     let (text, mut took) = look(&mut sampler, &mut tally);
     let shared = Arc::new(Shared {
-        text: Mutex::new(Arc::new(text)),
+        page: Mutex::new(Page::of(text)),
         asked: Mutex::new(Instant::now()),
         clients: AtomicUsize::new(0),
     });
@@ -126,7 +151,7 @@ pub fn serve(
         }
         let (text, spent) = look(&mut sampler, &mut tally);
         took = spent;
-        *shared.text.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(text);
+        *shared.page.lock().unwrap_or_else(PoisonError::into_inner) = Page::of(text);
     }
 }
 
@@ -170,19 +195,21 @@ fn accept(listener: &Listener, shared: &Arc<Shared>) {
 fn answer(mut client: Box<dyn Client>, shared: &Shared) -> io::Result<()> {
     client.limit(PATIENCE)?;
     let until = Instant::now() + PATIENCE;
-    let (status, kind, body) = match request(&mut client, until)? {
-        Asked::Metrics => {
+    let asked = request(&mut client, until)?;
+    let page = match asked {
+        Asked::Metrics | Asked::Older => {
             *shared.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            let text = shared
-                .text
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            ("200 OK", CONTENT_TYPE, text)
+            let page = shared.page.lock();
+            page.unwrap_or_else(PoisonError::into_inner).clone()
         }
-        Asked::Other => plain("404 Not Found", "packrank: GET /metrics\n"),
-        Asked::Change => plain("405 Method Not Allowed", "packrank: only GET\n"),
-        Asked::Nonsense => plain("400 Bad Request", "packrank: not HTTP\n"),
+        _ => Arc::default(),
+    };
+    let (status, kind, body) = match asked {
+        Asked::Metrics => ("200 OK", CONTENT_TYPE, page.text.as_str()),
+        Asked::Older => ("200 OK", OLDER, page.older()),
+        Asked::Other => ("404 Not Found", PLAIN, "packrank: GET /metrics\n"),
+        Asked::Change => ("405 Method Not Allowed", PLAIN, "packrank: only GET\n"),
+        Asked::Nonsense => ("400 Bad Request", PLAIN, "packrank: not HTTP\n"),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -193,18 +220,13 @@ fn answer(mut client: Box<dyn Client>, shared: &Shared) -> io::Result<()> {
     client.flush()
 }
 
-fn plain(status: &'static str, text: &str) -> (&'static str, &'static str, Arc<String>) {
-    (
-        status,
-        "text/plain; charset=utf-8",
-        Arc::new(text.to_owned()),
-    )
-}
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// What a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Metrics,
+    Older,
     Other,
     Change,
     Nonsense,
@@ -235,13 +257,25 @@ fn understand(read: &[u8]) -> Option<Asked> {
             let path = request.path.unwrap_or("");
             let path = path.split('?').next().unwrap_or("");
             Some(match (request.method, path) {
-                (Some("GET"), "/metrics") => Asked::Metrics,
+                (Some("GET"), "/metrics") if accepts(request.headers) => Asked::Metrics,
+                (Some("GET"), "/metrics") => Asked::Older,
                 (Some("GET"), _) => Asked::Other,
                 _ => Asked::Change,
             })
         }
         Err(_) => Some(Asked::Nonsense),
     }
+}
+
+/// Whether it knows OpenMetrics.
+fn accepts(headers: &[httparse::Header<'_>]) -> bool {
+    let mut accept = headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("accept"));
+    accept.any(|header| {
+        let text = String::from_utf8_lossy(header.value).to_ascii_lowercase();
+        text.contains("application/openmetrics-text")
+    })
 }
 
 #[cfg(test)]

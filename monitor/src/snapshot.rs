@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use packrank_core::key::Key;
-use packrank_core::record::{Amount, Record};
+use packrank_core::record::{Amount, Deeds, Mode, Record};
+use packrank_kernel::net;
 use packrank_kernel::pressure::Pressure;
 use packrank_watcher::decide::{Node, Sample};
 
 use crate::ask::Told;
-use crate::latency::Histogram;
+use crate::latency::{Histogram, Source};
 
 /// CPU, memory and I/O pressure, in that order.
 pub type Pressures = [Option<Pressure>; 3];
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub pressure: Pressures,
     /// The packs that run, highest class first, then by title.
     pub packs: Vec<Pack>,
+    /// What [`Pack::latency`] is made of.
+    pub latency: Source,
     /// What the watcher says; `None` when none runs.
     pub watcher: Option<Told>,
     /// Seconds that reading all of this took.
@@ -42,6 +45,8 @@ pub struct Snapshot {
 pub struct Pack {
     /// What it is and what it may have.
     pub record: Arc<Record>,
+    /// What the watcher took from it, or gave it.
+    pub deeds: Arc<Deeds>,
     /// Memory, CPU time and I/O.
     pub sample: Sample,
     /// What it did per second since the look before; `None` at the first.
@@ -50,6 +55,13 @@ pub struct Pack {
     pub cpu_limit: Option<Amount>,
     /// Memory limit in force, in bytes.
     pub memory_limit: Option<Amount>,
+    /// Bytes per second that it may read and write, in force, those of the disk
+    /// that has the least.
+    pub io_limit: [Option<u64>; 2],
+    /// Bits per second that it may send and receive, in force.
+    pub network_limit: [Option<u64>; 2],
+    /// Whether its processes are frozen, by whomever.
+    pub frozen: bool,
     /// What it waits for.
     pub pressure: Pressures,
     /// Bytes sent and received, where it has a network of its own.
@@ -126,11 +138,24 @@ impl Pack {
         share(self.working_set()?, most)
     }
 
-    /// A limit as its record has it, if there is one.
+    /// A limit in force as the record and the watcher have it, if there is one.
     #[must_use]
     pub fn limit(&self, key: Key) -> Option<u64> {
-        self.record.amount(key).and_then(Amount::number)
+        limit(&self.record, &self.deeds, key)
     }
+}
+
+/// See [`Pack::limit`].
+fn limit(record: &Record, deeds: &Deeds, key: Key) -> Option<u64> {
+    record.in_force(deeds, key).and_then(Amount::number)
+}
+
+/// What a network is shaped to by the record whose own it is, in bits per
+/// second, out and in; `None` for the host's network and for those that are
+/// only watched.
+pub(crate) fn shaped(record: &Record, deeds: &Deeds) -> [Option<u64>; 2] {
+    let own = net::owner(record) == Some(&*record.id) && record.mode == Mode::Enforce;
+    [Key::NetworkEgress, Key::NetworkIngress].map(|key| limit(record, deeds, key).filter(|_| own))
 }
 
 /// In percent.

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::ask::{AskError, Watcher};
+use crate::ask::AskError;
 use crate::event::Event;
+use crate::follow::{Follower, News};
 use crate::snapshot::Snapshot;
 
 /// How long the counts of a pack that is gone are kept: ten scrapes a minute
@@ -42,11 +43,12 @@ struct Counted {
     counts: BTreeMap<Kind, u64>,
 }
 
-/// Counts since this process began to follow the watcher.
+/// Counts since this process began to follow the watcher, and of what was done
+/// in the ten minutes before.
 #[derive(Debug, Default)]
 pub struct Tally {
     packs: BTreeMap<String, Counted>,
-    last: u64,
+    follower: Follower,
     /// Events that the watcher had dropped before they were read.
     pub missed: u64,
 }
@@ -75,30 +77,26 @@ impl Tally {
             counted.seen = now;
             counted.who = who;
         }
+        let news = self.follower.hear(socket).map(|news| {
+            self.take(&news, now, snapshot.at);
+        });
         self.forget(now);
-        let mut watcher = Watcher::connect(socket)?;
-        let mut events = watcher.events(self.last)?;
-        if events.is_empty() && self.last > 0 {
-            // A watcher that was started again counts from one again.
-            let all = watcher.events(0)?;
-            if all.last().is_some_and(|event| event.number < self.last) {
-                self.last = 0;
-                events = all;
-            }
-        }
-        self.take(&events, now);
-        Ok(())
+        news
     }
 
-    fn take(&mut self, events: &[Event], now: Instant) {
-        for event in events {
-            if self.last > 0 {
-                self.missed += event.number.saturating_sub(self.last + 1);
-            }
-            self.last = event.number;
-            let Some(action) = event.action() else {
+    fn take(&mut self, news: &News, now: Instant, wall: SystemTime) {
+        self.missed += news.missed;
+        for event in &news.events {
+            // Who only now begins to look finds what was done hours ago, to
+            // packs long gone: that is not told as done now.
+            let age = match news.first {
+                true => age(event, wall),
+                false => Duration::ZERO,
+            };
+            let (Some(action), true) = (event.action(), age < REMEMBERED) else {
                 continue;
             };
+            let done = now.checked_sub(age).unwrap_or(now);
             let id = event.id.clone().unwrap_or_default();
             let counted = self.packs.entry(id.clone()).or_insert_with(|| Counted {
                 who: Who {
@@ -106,9 +104,10 @@ impl Tally {
                     class: event.class.clone().unwrap_or_default(),
                     ..Who::default()
                 },
-                seen: now,
+                seen: done,
                 counts: BTreeMap::new(),
             });
+            counted.seen = counted.seen.max(done);
             let kind = (action, event.reason(), event.result());
             *counted.counts.entry(kind).or_default() += 1;
         }
@@ -139,6 +138,13 @@ impl Tally {
             counts.map(|(kind, count)| (&counted.who, *kind, *count))
         })
     }
+}
+
+/// How long ago it was done; nothing for what a clock that was set back has in
+/// the future.
+fn age(event: &Event, wall: SystemTime) -> Duration {
+    let at = UNIX_EPOCH + Duration::from_millis(event.at);
+    wall.duration_since(at).unwrap_or_default()
 }
 
 /// Each pack's labels. Where two packs would have the same, their ids tell
@@ -193,24 +199,63 @@ mod tests {
         }
     }
 
+    /// What was done now, to one who follows already.
+    fn news(events: Vec<Event>) -> News {
+        News {
+            events,
+            ..News::default()
+        }
+    }
+
+    fn names_counted(tally: &Tally) -> Vec<(&str, u64)> {
+        let counts = tally.counts();
+        counts
+            .map(|(who, _, n)| (who.pack.as_str(), n))
+            .collect::<Vec<_>>()
+    }
+
     #[test]
-    fn a_gap_is_counted_and_the_gone_are_forgotten_in_time() {
+    fn what_is_done_is_counted_and_the_gone_are_forgotten_in_time() {
         let mut tally = Tally::default();
         let begin = Instant::now();
-        tally.take(&[kill(7, "a"), kill(8, "a"), kill(12, "b")], begin);
-        assert_eq!(tally.missed, 3);
-        let counts: Vec<_> = tally
-            .counts()
-            .map(|(w, k, n)| (w.pack.clone(), k.0, n))
-            .collect();
-        assert_eq!(
-            counts,
-            [("a".to_owned(), "kill", 2), ("b".to_owned(), "kill", 1)]
-        );
+        let kills = vec![kill(7, "a"), kill(8, "a"), kill(12, "b")];
+        tally.take(&news(kills), begin, UNIX_EPOCH);
+        assert_eq!(names_counted(&tally), [("a", 2), ("b", 1)]);
         tally.forget(begin + REMEMBERED / 2);
         assert_eq!(tally.counts().count(), 2);
         tally.forget(begin + REMEMBERED);
         assert_eq!(tally.counts().count(), 0);
+    }
+
+    #[test]
+    fn who_begins_to_look_does_not_tell_of_old_kills_as_new() {
+        let (begin, wall) = (Instant::now(), UNIX_EPOCH + Duration::from_secs(90_000));
+        let ago = |seconds: u64, event: Event| Event {
+            at: (90_000 - seconds) * 1_000,
+            ..event
+        };
+        let told = News {
+            events: vec![
+                ago(7_200, kill(1, "hours")),
+                ago(600, kill(2, "just")),
+                ago(400, kill(3, "late")),
+                // A clock was set back.
+                Event {
+                    at: 95_000_000,
+                    ..kill(4, "ahead")
+                },
+            ],
+            missed: 0,
+            first: true,
+        };
+        let mut tally = Tally::default();
+        tally.take(&told, begin, wall);
+        assert_eq!(names_counted(&tally), [("ahead", 1), ("late", 1)]);
+        // Ten minutes from when it was done, not from when it was seen.
+        tally.forget(begin + Duration::from_secs(199));
+        assert_eq!(tally.counts().count(), 2);
+        tally.forget(begin + Duration::from_secs(200));
+        assert_eq!(names_counted(&tally), [("ahead", 1)]);
     }
 
     #[test]
@@ -219,7 +264,8 @@ mod tests {
         let begin = Instant::now();
         for n in 0..2_000u64 {
             let at = begin + Duration::from_millis(n);
-            tally.take(&[kill(n + 1, &format!("p{n}"))], at);
+            let kills = vec![kill(n + 1, &format!("p{n}"))];
+            tally.take(&news(kills), at, UNIX_EPOCH);
             tally.forget(at + Duration::from_micros(1));
         }
         assert!(tally.counts().count() <= MOST_GONE);

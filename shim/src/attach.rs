@@ -27,7 +27,7 @@ use packrank_core::value::{Security, Value};
 use packrank_kernel::{disk, live, net};
 use serde::Deserialize;
 
-pub use detach::{Swept, detach, sweep};
+pub use detach::{Swept, detach, left, sweep};
 pub use identity::cgroups;
 pub(crate) use register::PENDING;
 
@@ -211,6 +211,7 @@ pub fn attach(
             // An engine with only our hook had read the spec before.
             notes.extend(cgroup::apply(&record, &planned)?);
         }
+        notes.extend(cgroup::idle(&record, &planned));
     }
     Ok(Some(notes))
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub const KNOWN: [&str; 4] = ["runc", "crun", "youki", OURS];
 
 /// Our own engine, for where there is no other.
-const OURS: &str = "packrank-engine";
+pub const OURS: &str = "packrank-engine";
 
 /// Where an engine is looked for when PATH is not set: containerd and Docker
 /// start runtimes with an environment of their own making.

@@ -218,6 +218,9 @@ pub fn resources(
         return Ok(None);
     };
     write_resources(&mut object, &spec.resources, &plan, &host.cgroups)?;
+    if plan.idle_by_us(&host.cgroups) {
+        object.inside("cpu")?.remove("shares")?;
+    }
     let text = object.render();
     Ok(Some(Resulting { text, asked }))
 }

@@ -5,6 +5,7 @@
 //! cgroups go with it. Every command has a time limit.
 
 mod image;
+mod installed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use crate::skipped::skipped;
 pub const PACKRANK: &str = "io.containerd.packrank.v2";
 /// The stock one.
 pub const STOCK: &str = "io.containerd.runc.v2";
+/// Where containerd reads, in the world's folder.
+const CONFIG: &str = "etc/containerd/config.toml";
 /// The only image.
 pub const IMAGE: &str = "localhost/busybox:latest";
 
@@ -42,9 +45,12 @@ pub fn world(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
     host(name, false, test);
 }
 
-/// The same with the CRI plugin and a bridge for pods.
+/// The same with the CRI plugin, a bridge for pods, what `packrank install`
+/// makes of it, and the policy of the example for Kubernetes.
 pub fn pods(name: &'static str, test: impl FnOnce(&World) + Send + 'static) {
     host(name, true, test);
+    // Where it was not there before. What is in one that was stays.
+    let _ = fs::remove_dir(installed::POLICY_FOLDER);
 }
 
 fn host(name: &'static str, pods: bool, test: impl FnOnce(&World) + Send + 'static) {
@@ -62,7 +68,9 @@ fn host(name: &'static str, pods: bool, test: impl FnOnce(&World) + Send + 'stat
         return skipped(name, why);
     }
     let shim = program::containerd_shim().parent().unwrap().to_owned();
-    apart(name, &["/run/packrank", "/run/containerd"], move || {
+    let mut empty = vec!["/run/packrank", "/run/containerd"];
+    empty.extend(pods.then_some(installed::POLICY_FOLDER));
+    apart(name, &empty, move || {
         let world = World::up(name, pods, &shim);
         test(&world);
     });
@@ -78,7 +86,8 @@ impl World {
         fs::create_dir(folder.path().join("bin")).unwrap();
         let shim = "containerd-shim-packrank-v2";
         packrank_executable::copy(&shims.join(shim), &folder.path().join("bin").join(shim));
-        fs::write(folder.path().join("config.toml"), config(&root, pods)).unwrap();
+        fs::create_dir_all(folder.path().join("etc/containerd")).unwrap();
+        fs::write(folder.path().join(CONFIG), config(&root, pods)).unwrap();
         if pods {
             up("lo");
             fs::create_dir(folder.path().join("cni")).unwrap();
@@ -90,6 +99,7 @@ impl World {
                 },
             });
             fs::write(folder.path().join("cni/pods.conf"), network.to_string()).unwrap();
+            installed::install(folder.path());
         }
         let cgroup = format!("packrank-{name}-{}", std::process::id());
         let daemon = Mutex::new(spawn(folder.path()));
@@ -296,8 +306,10 @@ stream_server_port = "0"
 bin_dir = "/usr/lib/cni"
 conf_dir = "{root}/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd]
-default_runtime_name = "packrank"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.packrank]
+default_runtime_name = "runc"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "{STOCK}"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.shim]
 runtime_type = "{PACKRANK}"
 pod_annotations = ["packrank.io/*", "*.packrank.io/*"]
 container_annotations = ["packrank.io/*", "*.packrank.io/*"]
@@ -313,7 +325,7 @@ fn spawn(folder: &Path) -> Child {
         .unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new("containerd");
-    command.arg("-c").arg(folder.join("config.toml"));
+    command.arg("-c").arg(folder.join(CONFIG));
     command.env(
         "PATH",
         format!("{}/bin:{path}:/usr/sbin:/sbin", folder.display()),

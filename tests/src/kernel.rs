@@ -40,7 +40,7 @@ pub fn read(pid: u32, key: Key, plan: &Plan, v2: bool) -> Option<Reading> {
     let pages = |n: u64| (n / PAGE * PAGE).to_string();
     let idle = plan.value(Key::CpuIdle) == Some(&Value::Switch(true));
     match key {
-        Key::CpuShares if v2 && idle => None,
+        Key::CpuShares if idle => None,
         Key::CpuShares => {
             let shares = number?;
             let planned = if v2 {
@@ -50,7 +50,7 @@ pub fn read(pid: u32, key: Key, plan: &Plan, v2: bool) -> Option<Reading> {
             };
             cgroup("cpu", "cpu.shares", "cpu.weight", planned)
         }
-        Key::CpuIdle if v2 && idle => cgroup("cpu", "", "cpu.idle", "1".to_owned()),
+        Key::CpuIdle if idle => cgroup("cpu", "cpu.idle", "cpu.idle", "1".to_owned()),
         Key::CpuQuota => {
             let quota = number?;
             let planned = if v2 {
@@ -158,6 +158,30 @@ fn throttle(pid: u32, key: Key, plan: &Plan, v2: bool) -> Option<Reading> {
         planned: rate.to_string(),
         found: found.unwrap_or("nothing").to_owned(),
     })
+}
+
+/// Whether containers are held by cgroup v2 here.
+#[must_use]
+pub fn v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// What a file of the process's cgroup says, on v2 without a controller.
+#[must_use]
+pub fn file(pid: u32, controller: &str, name: &str) -> String {
+    let path = folder(pid, controller).unwrap().join(name);
+    fs::read_to_string(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        .trim()
+        .to_owned()
+}
+
+/// What its `cpu.idle` says; `None` where the kernel has none.
+#[must_use]
+pub fn idle(pid: u32) -> Option<String> {
+    let controller = if v2() { "" } else { "cpu" };
+    let there = folder(pid, controller)?.join("cpu.idle").exists();
+    there.then(|| file(pid, controller, "cpu.idle"))
 }
 
 /// The folder of the process's cgroup in the controller's hierarchy.

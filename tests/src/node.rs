@@ -125,18 +125,52 @@ impl Node {
             write(&["cpu.cfs_quota_us"], (percent * 1_000).to_string());
             write(&["cpu.max"], format!("{} 100000", percent * 1_000));
         }
+        for device in record["devices"].as_array().into_iter().flatten() {
+            let device = device.as_str().unwrap();
+            for (key, v2, v1) in [
+                ("io.read-bps", "rbps", "read_bps"),
+                ("io.write-bps", "wbps", "write_bps"),
+            ] {
+                if let Some(bytes) = settings[key].as_u64() {
+                    let v1 = format!("blkio.throttle.{v1}_device");
+                    write(&[&v1], format!("{device} {bytes}"));
+                    write(&["io.max"], format!("{device} {v2}={bytes}"));
+                }
+            }
+        }
         let path = self.run().join(format!("packs/{id}.json"));
         fs::write(&path, record.to_string()).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
 
+    /// A pack's first process.
+    pub fn pid(&self, id: &str) -> u32 {
+        let text = fs::read(self.run().join(format!("packs/{id}.json"))).unwrap();
+        let record: Json = serde_json::from_slice(&text).unwrap();
+        u32::try_from(record["pid"].as_u64().unwrap()).unwrap()
+    }
+
+    /// What a file of a pack's cgroup says, in whichever hierarchy it is.
+    pub fn cgroup(&self, id: &str, file: &str) -> Option<String> {
+        let pid = self.pid(id);
+        let (_, folders) = self.packs.iter().find(|(child, _)| child.id() == pid)?;
+        let mut files = folders.iter().map(|folder| folder.join(file));
+        files.find_map(|file| fs::read_to_string(file).ok())
+    }
+
     /// The watcher, with `packrank` beside it, until it answers.
     pub fn watch(&mut self) {
+        self.watch_as(&["--foreground", "--guest"]);
+    }
+
+    /// The same with these options.
+    pub fn watch_as(&mut self, options: &[&str]) {
         let watcher = program::watcher();
         assert!(program::cli().exists());
         let said = File::create(self.folder.path().join("said")).unwrap();
         let command = Command::new(watcher)
-            .args(["--foreground", "--guest", "--run"])
+            .args(options)
+            .arg("--run")
             .arg(self.run())
             .arg("--policy")
             .arg(self.folder.path().join("etc"))
@@ -148,6 +182,14 @@ impl Node {
         self.wait("the watcher answers", || {
             self.ask(&json!({ "verb": "node" })).is_some()
         });
+    }
+
+    /// SIGKILL, at once.
+    pub fn kill_watcher(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            let _ = watcher.kill();
+            let _ = watcher.wait();
+        }
     }
 
     pub fn watcher(&self) -> u32 {
@@ -215,10 +257,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(mut watcher) = self.watcher.take() {
-            let _ = watcher.kill();
-            let _ = watcher.wait();
-        }
+        self.kill_watcher();
         self.clear();
     }
 }
@@ -230,11 +269,20 @@ fn started(pid: u32) -> u64 {
     rest.split(' ').nth(19).unwrap().parse().unwrap()
 }
 
-/// `GET path`: the head and the body.
-pub fn http(mut stream: impl Read + Write, path: &str) -> io::Result<(String, String)> {
+/// `GET path`, as who knows OpenMetrics: the head and the body.
+pub fn http(stream: impl Read + Write, path: &str) -> io::Result<(String, String)> {
+    http_of(stream, path, "application/openmetrics-text")
+}
+
+/// `GET path`, as who accepts this.
+pub fn http_of(
+    mut stream: impl Read + Write,
+    path: &str,
+    accept: &str,
+) -> io::Result<(String, String)> {
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: node\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
     )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

@@ -41,18 +41,36 @@ pub fn pss(pid: i32) -> u64 {
     field(pid, "smaps_rollup", "Pss")
 }
 
+/// Memory that is not given away whatever happens, in KiB.
+pub fn locked(pid: i32) -> u64 {
+    field(pid, "status", "VmLck")
+}
+
 /// Memory that is nobody else's and no file's, in KiB: heap and stacks.
 pub fn anonymous(pid: i32) -> u64 {
     field(pid, "smaps_rollup", "Anonymous")
 }
 
+/// The threads it has.
+fn tasks(pid: i32) -> impl Iterator<Item = i32> {
+    let tasks = fs::read_dir(file(pid, "task")).unwrap().flatten();
+    tasks.filter_map(|task| task.file_name().to_str()?.parse().ok())
+}
+
 /// How often its threads gave the processor away to wait.
 pub fn waits(pid: i32) -> u64 {
-    let tasks = fs::read_dir(file(pid, "task")).unwrap().flatten();
-    let tasks = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
-    tasks
-        .map(|task: i32| field(task, "status", "voluntary_ctxt_switches"))
+    tasks(pid)
+        .map(|task| field(task, "status", "voluntary_ctxt_switches"))
         .sum()
+}
+
+/// Processor time of the threads that it has, to the nanosecond.
+pub fn on_cpu(pid: i32) -> Duration {
+    let nanos = tasks(pid).map(|task| {
+        let text = fs::read_to_string(file(task, "schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 /// Processor time of its own, without its children's.

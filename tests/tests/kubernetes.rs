@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
@@ -28,13 +29,19 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kubernetes")
 }
 
+/// What `metrics/` has beside its objects: pieces of others' configuration.
+const PIECES: [&str; 2] = ["adapter.yaml", "prometheus.yaml"];
+
+fn yaml(path: &str) -> Value {
+    serde_yaml_ng::from_str(&fs::read_to_string(example().join(path)).unwrap()).unwrap()
+}
+
 /// Every object of the example, by kind and name.
 fn objects() -> BTreeMap<(String, String), Value> {
     let mut found = BTreeMap::new();
-    for part in ["node", "team"] {
+    for part in ["node", "team", "metrics"] {
         let folder = example().join(part);
-        let text = fs::read_to_string(folder.join("kustomization.yaml")).unwrap();
-        let list: Value = serde_yaml_ng::from_str(&text).unwrap();
+        let list = yaml(&format!("{part}/kustomization.yaml"));
         let mut named: Vec<&str> = list["resources"]
             .as_array()
             .unwrap()
@@ -47,6 +54,9 @@ fn objects() -> BTreeMap<(String, String), Value> {
             .map(|e| e.unwrap().file_name().into_string().unwrap())
             .collect();
         there.retain(|name| name.ends_with(".yaml") && name != "kustomization.yaml");
+        if part == "metrics" {
+            there.retain(|name| !PIECES.contains(&name.as_str()));
+        }
         there.sort();
         assert_eq!(
             named, there,
@@ -111,10 +121,11 @@ fn a_runtime_class_for_each_class_and_one_for_the_annotation() {
             .map_or("packrank".to_owned(), |c| format!("packrank-{c}"));
         let runtime: RuntimeClass = object("RuntimeClass", &name);
         assert_eq!(runtime.handler, name);
-        assert!(
-            runtime.overhead.is_some() && runtime.scheduling.is_some(),
-            "{name}"
-        );
+        assert!(runtime.scheduling.is_some(), "{name}");
+        let overhead = runtime.overhead.unwrap().pod_fixed.unwrap();
+        let figures = overhead.iter().map(|(k, v)| (k.as_str(), v.0.as_str()));
+        let said: Vec<_> = figures.collect();
+        assert_eq!(said, [("cpu", "10m"), ("memory", "16Mi")], "{name}");
         if class.is_some() {
             object::<PriorityClass>("PriorityClass", &name);
         }
@@ -154,6 +165,14 @@ fn the_worked_example_has_its_figures_and_the_nodes_policy_the_same() {
             ("requests.storage", "500Gi"),
         ]
     );
+    let quota: ResourceQuota = object("ResourceQuota", "shop-critical");
+    let spec = quota.spec.unwrap();
+    assert_eq!(spec.hard.unwrap()["pods"].0, "0");
+    let scope = spec.scope_selector.unwrap().match_expressions.unwrap();
+    assert_eq!(scope.len(), 1);
+    assert_eq!(scope[0].scope_name, "PriorityClass");
+    assert_eq!(scope[0].values, Some(vec!["packrank-critical".to_owned()]));
+
     let range: LimitRange = object("LimitRange", "shop");
     let range = range.spec.unwrap().limits.remove(0);
     let figures = |map: Option<BTreeMap<String, _>>| {
@@ -187,4 +206,68 @@ fn the_worked_example_has_its_figures_and_the_nodes_policy_the_same() {
     assert_eq!(limits.min[&Key::MemoryLimit].value, memory(&least.1));
     assert_eq!(limits.max[&Key::CpuQuota].value, cpu(&most.0));
     assert_eq!(limits.max[&Key::MemoryLimit].value, memory(&most.1));
+}
+
+/// The README builds the image that the DaemonSets name: this version's.
+#[test]
+fn the_installers_image_is_of_this_version() {
+    let image = format!("packrank-installer:{}", env!("CARGO_PKG_VERSION"));
+    for name in ["packrank-installer", "packrank-metrics"] {
+        let set: DaemonSet = object("DaemonSet", name);
+        let pod = set.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.containers[0].image, Some(image.clone()), "{name}");
+    }
+    for file in ["README.md", "node/Dockerfile"] {
+        let text = fs::read_to_string(example().join(file)).unwrap();
+        let named = text.matches("packrank-installer:").count();
+        assert!(named > 0, "{file}");
+        assert_eq!(text.matches(&image).count(), named, "{file}");
+    }
+}
+
+/// What the autoscaler asks for is a metric of ours, and the adapter has a rule
+/// for it that finds a pod by the labels that ours have.
+#[test]
+fn what_the_autoscaler_asks_for_is_there() {
+    let scaler: HorizontalPodAutoscaler = object("HorizontalPodAutoscaler", "web");
+    let metrics = scaler.spec.unwrap().metrics.unwrap();
+    let asked: Vec<String> = metrics
+        .into_iter()
+        .map(|metric| metric.pods.unwrap().metric.name)
+        .collect();
+    assert_eq!(asked.len(), 2);
+    let page = fs::read_to_string(example().join("../../docs/metrics.md")).unwrap();
+    let adapter = yaml("metrics/adapter.yaml");
+    let rules = adapter["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), asked.len());
+    for (name, rule) in asked.iter().zip(rules) {
+        assert!(page.contains(&format!("| `{name}` | gauge |")), "{name}");
+        let series = format!("{name}{{namespace!=\"\",pod!=\"\"}}");
+        assert_eq!(rule["seriesQuery"], series);
+        for label in ["namespace", "pod"] {
+            assert_eq!(rule["resources"]["overrides"][label]["resource"], label);
+        }
+    }
+}
+
+/// All but how nodes are found: Debian's Prometheus is built without Kubernetes.
+#[test]
+fn prometheus_takes_its_piece() {
+    let text = fs::read_to_string(example().join("metrics/prometheus.yaml")).unwrap();
+    let found = "kubernetes_sd_configs:\n      - role: node";
+    assert!(text.contains(found), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("prometheus.yaml");
+    let named = "static_configs:\n      - targets: [\"node:9100\"]";
+    fs::write(&config, text.replace(found, named)).unwrap();
+    let asked = Command::new("promtool")
+        .args(["check", "config"])
+        .arg(&config)
+        .output();
+    match asked {
+        Err(error) => eprintln!("SKIPPED: no promtool on this machine: {error}"),
+        Ok(said) => assert!(said.status.success(), "{said:?}"),
+    }
+    let job = &yaml("metrics/prometheus.yaml")["scrape_configs"][0];
+    assert_eq!(job["honor_labels"], true);
 }

@@ -10,6 +10,11 @@
 #   select_container NAME    $ID, $PID and $CGROUP of another container of this case
 #   container_of PID         $PID and $CGROUP of a container that a manager made
 #   expect_low PID           the same, and it has the limits of class low
+#   classes                  their names; `figures_of CLASS` sets what the built-in policy says of one
+#   expect_class CLASS       $PID and $CGROUP have all of it, at most $own_files open files and $own_pids
+#                            processes, where the engine's own spec says so: the stricter wins
+#   expect_rates CLASS ID    so have the queues of its network
+#   expect_low_network       what passes from and to $PID, measured, is the rate of class low
 #   remove NAME              deletes a container now
 #   expect FILE VALUE        $CGROUP/FILE (or an absolute path) reads VALUE
 #   known_gap FILE VALUE     … or this, which the engine is known for
@@ -23,6 +28,7 @@
 #   fail REASON · skip REASON · note TEXT
 #   linked PROGRAM…          where engines look for it
 #   docker_up · containerd_up · podman_up    starts the engine; its image is localhost/busybox
+#   docker_class CLASS       sets `how`: the options by which this Docker is told a class
 #   watched                  from now on a ranked container has a watcher started
 #   packs_up                 cgroup $top and folder $run, for packs that are no containers:
 #   pack NAME CLASS JQ COMMAND…    COMMAND in cgroup $top/NAME, with a record that JQ adds to
@@ -49,6 +55,9 @@ ENGINE=${ENGINE:-runc}
 DRIVER=${DRIVER:-systemd}
 ID='' PID='' CGROUP='' LEAF='' BUNDLE=''
 image=localhost/busybox:latest
+
+# shellcheck source-path=SCRIPTDIR source=classes.sh
+. "${BASH_SOURCE[0]%/*}/classes.sh"
 
 declare -a cleanups=() containers=() differences=()
 declare -A gaps=()
@@ -129,15 +138,6 @@ container_of() {
   _read "/proc/$PID/cgroup"
   LEAF=/sys/fs/cgroup${value##*0::}
   CGROUP=${LEAF%/container}
-}
-
-expect_low() {
-  container_of "$1"
-  expect cpu.max '50000 100000'
-  expect memory.max 536870912
-  expect memory.high 483180544
-  expect pids.max 512
-  expect "/proc/$PID/oom_score_adj" 500
 }
 
 select_container() {
@@ -279,6 +279,7 @@ wait_for() {
 reboot_machine() {
   local drop_in=/run/systemd/system/lab-run.service.d
   [[ -e /var/lib/lab/booted ]] || skip 'a shell does not outlive it'
+  [[ ${#differences[@]} == 0 ]] || fail "${differences[0]}"
   mkdir -p "$drop_in"
   printf '[Unit]\nSuccessAction=none\nFailureAction=none\n' >"$drop_in/reboot.conf"
   systemctl daemon-reload
@@ -303,6 +304,12 @@ docker_up() {
   systemctl start docker || { systemctl status --no-pager docker; fail "docker does not start"; }
   docker image inspect "$image" >/dev/null 2>&1 \
     || docker import --change 'CMD ["sleep", "1000"]' "$(_image_tar)" "$image" >/dev/null
+}
+
+docker_class() {
+  how=(--runtime packrank --annotation "packrank.io/priority=$1")
+  # Before 24 the runtime's name is all there is.
+  docker run --help | grep -q -e --annotation || how=(--runtime "packrank-$1")
 }
 
 podman_up() {

@@ -9,7 +9,8 @@
 //!   load echo PORT                           the network's other end, for the service
 //!   load sink PORT OUT                       the same for its neighbours, see `far`
 //!   load watch SECONDS OUT NAME=CGROUP…      when stalls began and packs died
-//!   load table RATE SECONDS ALONE FILE…      the service's seconds, as a table
+//!   load table RATE SECONDS ALONE… -- FILE…  the service's seconds, as a table
+//!   load twice RATE SECONDS ALONE… -- FILE…  files with at most twice the latency alone
 //!   load first STALLS DEEDS                  from a stall to the first deed
 //!
 //! With GO=FILE it waits until there is one, so that all begin at once. The
@@ -55,8 +56,16 @@ fn main() {
         ["echo", port] => far::echo(port),
         ["sink", port, out] => far::sink(port, out),
         ["watch", time, out, ref packs @ ..] => watch::watch(seconds(time), out, packs),
-        ["table", rate, time, alone, ref files @ ..] => {
-            table::print(number(rate), number(time), alone, files);
+        [verb @ ("table" | "twice"), rate, time, ref files @ ..] => {
+            let split = files.iter().position(|word| *word == "--").expect("a --");
+            let (alone, files) = (&files[..split], &files[split + 1..]);
+            match verb {
+                "table" => table::print(number(rate), number(time), alone, files),
+                _ => println!(
+                    "{}",
+                    table::within_twice(number(rate), number(time), alone, files)
+                ),
+            }
         }
         ["first", stalls, deeds] => table::first(stalls, deeds),
         _ => {

@@ -2,40 +2,98 @@
 //!
 //! In: the service's seconds. Out: isolation (requests done in a second, of the
 //! rate) and latency impact (a second's mean latency less the median second's
-//! of the service alone, of that), as resctl-bench has them: min, p01, p05,
-//! p50, mean; for impact also p95, p99 and the largest. A second of which
+//! of the service alone, of that), as resctl-bench has them: percentiles, mean
+//! and standard deviation. A second of which
 //! nothing was written, since the service hung or had died, is one in which
 //! nothing was done and the oldest request grew a second older.
 
 use std::fs;
 
-pub fn print(rate: u64, time: u64, alone: &str, files: &[&str]) {
-    let baseline = sorted(&seconds(&[alone], time), |second| second[1]);
+const PERCENTILES: [usize; 11] = [0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100];
+
+struct Measured {
+    isolation: Vec<f64>,
+    impact: Vec<f64>,
+    baseline: f64,
+}
+
+fn measured(rate: u64, time: u64, alone: &[&str], files: &[&str]) -> Measured {
+    let baseline = sorted(&seconds(alone, time), |second| second[1]);
     let baseline = percentile(&baseline, 50).max(1.0);
     let all = seconds(files, time);
-    if all.is_empty() {
+    Measured {
+        isolation: sorted(&all, |second| (second[0] / rate as f64 * 100.0).min(100.0)),
+        impact: sorted(&all, |second| impact(second, baseline)),
+        baseline,
+    }
+}
+
+/// In percent of what the service has alone.
+fn impact(second: &[f64; 3], baseline: f64) -> f64 {
+    (second[1] / baseline - 1.0).max(0.0) * 100.0
+}
+
+pub fn print(rate: u64, time: u64, alone: &[&str], files: &[&str]) {
+    let Measured {
+        isolation,
+        impact: impacts,
+        baseline,
+    } = measured(rate, time, alone, files);
+    if isolation.is_empty() {
         return println!("no second was measured");
     }
-    let isolation = sorted(&all, |second| (second[0] / rate as f64 * 100.0).min(100.0));
-    let impact = sorted(&all, |second| (second[1] / baseline - 1.0).max(0.0) * 100.0);
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let of = |values: &[f64], at: &[usize]| {
-        let texts = at
-            .iter()
-            .map(|at| format!(" {:7.1}", percentile(values, *at)));
-        texts.collect::<String>()
-    };
-    println!(
-        "isol%    min p01 p05 p50 mean      {} {:7.1}  ({} s)",
-        of(&isolation, &[0, 1, 5, 50]),
-        mean(&isolation),
-        all.len()
+    let head = PERCENTILES.map(|p| match p {
+        0 => "min".to_owned(),
+        100 => "max".to_owned(),
+        p => format!("p{p:02}"),
+    });
+    row(
+        "",
+        head.into_iter().chain(["mean", "stdev"].map(str::to_owned)),
     );
+    for (name, values) in [("isol%", &isolation), ("lat-imp%", &impacts)] {
+        let (mean, deviation) = spread(values);
+        let at = PERCENTILES.map(|p| percentile(values, p));
+        row(name, at.into_iter().chain([mean, deviation]).map(figure));
+    }
+    println!("{} s, alone {baseline:.0} us", isolation.len());
+    let rounds: Vec<Vec<[f64; 3]>> = files.iter().map(|file| seconds(&[*file], time)).collect();
+    let least = rounds.iter().map(Vec::len).min().unwrap_or(0);
+    let each = (0..least).map(|at| {
+        let there = rounds.iter().filter_map(|round| round.get(at));
+        let sum: f64 = there.map(|second| impact(second, baseline)).sum();
+        format!(" {:.0}", sum / rounds.len() as f64)
+    });
     println!(
-        "lat-imp% p50 p95 p99 max mean      {} {:7.1}  (alone {baseline:.0} us)",
-        of(&impact, &[50, 95, 99, 100]),
-        mean(&impact)
+        "lat-imp% by second, mean of rounds:{}",
+        each.collect::<String>()
     );
+}
+
+fn row(name: &str, cells: impl Iterator<Item = String>) {
+    let cells = cells.map(|cell| format!(" {cell:>6}"));
+    println!("{name:<9}{}", cells.collect::<String>());
+}
+
+/// To a tenth, and large ones without.
+fn figure(value: f64) -> String {
+    match value {
+        value if value < 1_000.0 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+fn spread(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    (mean, (squares.sum::<f64>() / n).sqrt())
+}
+
+/// Files in which the mean latency was at most twice the median second's alone.
+pub fn within_twice(rate: u64, time: u64, alone: &[&str], files: &[&str]) -> usize {
+    let within = |file: &&&str| spread(&measured(rate, time, alone, &[**file]).impact).0 <= 100.0;
+    files.iter().filter(within).count()
 }
 
 /// Milliseconds from the begin of the first stall to the first deed after it;

@@ -41,7 +41,12 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
         "controller",
         "huge pages cannot be withheld from any class",
     ));
-    found.push(idle(cgroups.cpu_idle, v2));
+    found.push(or_lack(
+        "cpu.idle",
+        cgroups.cpu_idle,
+        "scavengers run when nobody else would",
+        "Linux 5.15 has it: scavengers keep their small weight",
+    ));
     found.push(match v2 {
         true => finding(
             Mark::Ok,
@@ -104,19 +109,6 @@ fn layout(layout: Layout) -> Finding {
             "no cgroups found: nothing can be limited",
         ),
     }
-}
-
-fn idle(there: bool, v2: bool) -> Finding {
-    let cost = match v2 {
-        true => "Linux 5.15 has it: scavengers keep their small weight",
-        false => "v2 only: scavengers keep their small weight",
-    };
-    or_lack(
-        "cpu.idle",
-        there,
-        "scavengers run when nobody else would",
-        cost,
-    )
 }
 
 /// Throttles are a file below the root, which an empty hierarchy does not

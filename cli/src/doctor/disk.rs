@@ -1,13 +1,14 @@
-//! Disk space: whether a quota can be set where engines keep containers.
+//! Disks: whether a quota can be set where engines keep containers, and
+//! whether metrics can time requests.
 //!
-//! In: the mount table. Out: one line for each file system that holds an
-//! engine's containers.
+//! In: the mount table, the kernel's description of its types. Out: one line
+//! for each file system that holds an engine's containers, and one for that.
 
 use std::path::Path;
 
 use packrank_core::host::FileSystem;
 
-use super::{Finding, Mark, Patient, finding};
+use super::{Finding, Mark, Patient, finding, or_lack};
 
 /// Where Docker, containerd, and Podman and CRI-O keep writable layers.
 const STORES: [&str; 3] = [
@@ -26,12 +27,26 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
             systems.push((system, store));
         }
     }
+    let line = |(system, _): &(FileSystem, &str)| quota(system);
+    let mut findings: Vec<Finding> = systems.iter().map(line).collect();
     if systems.is_empty() {
         let says = "no mount table: disk.space is left out";
-        return vec![finding(Mark::Lack, "quota", says)];
+        findings.push(finding(Mark::Lack, "quota", says));
     }
-    let line = |(system, _): &(FileSystem, &str)| quota(system);
-    systems.iter().map(line).collect()
+    findings.push(requests(patient));
+    findings
+}
+
+/// Whether BPF is allowed only loading it would tell; so does the help text of
+/// the metric.
+fn requests(patient: &Patient) -> Finding {
+    let types = patient.roots.sys.join("kernel/btf/vmlinux");
+    or_lack(
+        "requests",
+        types.exists(),
+        "the kernel describes its types: metrics time each request where BPF is allowed",
+        "no /sys/kernel/btf/vmlinux: pack_io_latency_seconds is an estimate",
+    )
 }
 
 fn quota(system: &FileSystem) -> Finding {

@@ -12,7 +12,7 @@ use packrank_core::policy::{LoadError, Policy};
 use packrank_shim::engine::{self, KNOWN};
 
 use super::{Finding, Mark, Patient, finding};
-use crate::program::ask;
+use crate::program::{ask, number};
 
 /// An engine that has not told its version by then will not.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -94,14 +94,4 @@ fn odd(name: &str, layout: Layout) -> Option<&'static str> {
 fn version(engine: &Path) -> Option<String> {
     let answer = ask(Command::new(engine).arg("--version"), PATIENCE).ok()?;
     number(answer.said.lines().next()?).map(str::to_owned)
-}
-
-/// The first word of a line that is a version's number.
-pub(super) fn number(line: &str) -> Option<&str> {
-    let number = |word: &&str| {
-        word.trim_start_matches('v')
-            .starts_with(|c: char| c.is_ascii_digit())
-    };
-    let word = line.split_whitespace().find(number)?;
-    Some(word.trim_end_matches(','))
 }

@@ -63,7 +63,33 @@ pub(super) fn host(patient: &Patient) -> Vec<Finding> {
             "does not run: engines need their cgroupfs driver",
         ),
     };
-    vec![kernel, cpus, memory, init]
+    let mut found = vec![kernel, cpus, memory, init];
+    found.extend(confinement(patient));
+    found
+}
+
+/// What else confines processes here, where something does.
+fn confinement(patient: &Patient) -> Option<Finding> {
+    let says = |file: &str| {
+        let text = fs::read_to_string(patient.roots.sys.join(file)).ok()?;
+        Some(text.trim().to_owned())
+    };
+    let selinux = says("fs/selinux/enforce");
+    let apparmor = says("module/apparmor/parameters/enabled");
+    match (selinux.as_deref(), apparmor.as_deref()) {
+        (Some("1"), _) => Some(finding(
+            Mark::Note,
+            "SELinux",
+            "enforces; packrank was not tried under it: where a container does not start, look for denials",
+        )),
+        (Some(_), _) => Some(finding(Mark::Note, "SELinux", "logs, and refuses nothing")),
+        (None, Some("Y")) => Some(finding(
+            Mark::Ok,
+            "AppArmor",
+            "on: the engines' profiles hold as without packrank",
+        )),
+        (None, _) => None,
+    }
 }
 
 pub(super) fn findings(patient: &Patient) -> Vec<Finding> {

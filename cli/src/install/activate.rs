@@ -2,15 +2,25 @@
 //!
 //! In: the service and what it must do. Out: it runs, or why not.
 
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::Engine;
+use super::engine::is_our_name;
 use super::node::Node;
 
 /// An engine that does not answer so long after a restart is down. Starting
 /// takes 1 s on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One that is told to read its configuration again is up already. Docker asks
+/// each runtime for its version meanwhile.
+const RELOADING: Duration = Duration::from_secs(30);
+
+/// Docker forgets runtimes that it is not told of any more only where it is
+/// told of others, as soon as it has reloaded.
+const FORGETTING: Duration = Duration::from_secs(5);
 
 /// What an engine must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,16 +52,22 @@ impl Takes {
         matches!(asked, Ok(Some(answer)) if answer.ok)
     }
 
-    /// Does it, and waits until the engine answers.
+    /// Does it, and waits until the engine answers, and knows of packrank what
+    /// its configuration says.
     ///
     /// # Errors
     /// In words, when it does not.
     pub(super) fn carry_out(self, node: &Node, engine: Engine) -> Result<(), String> {
-        let (verb, service) = match self {
+        let (verb, service, patience) = match self {
             Takes::Nothing => return Ok(()),
-            Takes::Reload(service) => ("reload", service),
-            Takes::Restart(service) => ("restart", service),
+            Takes::Reload(service) => ("reload", service, RELOADING),
+            Takes::Restart(service) => ("restart", service, PATIENCE),
         };
+        let wanted = match engine {
+            Engine::Docker | Engine::Crio => engine.registered(node).map_err(|e| e.to_string())?,
+            Engine::Podman | Engine::Containerd => Vec::new(),
+        };
+        let wanted: BTreeSet<String> = wanted.into_iter().map(|r| r.name).collect();
         let done = node.ask("systemctl", |c| c.args([verb, service]));
         match done {
             Ok(Some(answer)) if answer.ok => {}
@@ -61,9 +77,15 @@ impl Takes {
         }
         let start = Instant::now();
         loop {
-            match answers(node, engine) {
+            let there = answers(node, engine);
+            // Told of none at all, dockerd keeps those it had until it is restarted.
+            let forgotten = engine == Engine::Docker && wanted.is_empty();
+            if forgotten && there.is_ok() && start.elapsed() > FORGETTING {
+                return Ok(());
+            }
+            match there.and_then(|()| knows(node, engine, &wanted)) {
                 Ok(()) => return Ok(()),
-                Err(problem) if start.elapsed() > PATIENCE => return Err(problem),
+                Err(problem) if start.elapsed() > patience => return Err(problem),
                 Err(_) => sleep(Duration::from_millis(200)),
             }
         }
@@ -94,6 +116,48 @@ fn answers(node: &Node, engine: Engine) -> Result<(), String> {
             false => Err("the service is not active".to_owned()),
         },
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether an engine that can be asked knows these runtimes, and no other of
+/// ours. Docker goes on as before where it does not take a configuration, and
+/// CRI-O without a handler that it does not take; both only say so in a log.
+fn knows(node: &Node, engine: Engine, wanted: &BTreeSet<String>) -> Result<(), String> {
+    let asked = match engine {
+        Engine::Docker => node.ask("docker", |c| {
+            c.args(["info", "--format", "{{json .Runtimes}}"])
+        }),
+        Engine::Crio => node.ask("crio", |c| c.args(["status", "config"])),
+        Engine::Podman | Engine::Containerd => return Ok(()),
+    };
+    let answer = match asked {
+        Ok(Some(answer)) if answer.ok => answer,
+        // Docker answered before; CRI-O before 1.28 has no such verb.
+        Ok(Some(answer)) if engine == Engine::Docker => return Err(answer.last_line().to_owned()),
+        Ok(_) => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let known: BTreeSet<String> = match engine {
+        Engine::Docker => {
+            let all: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(&answer.said).unwrap_or_default();
+            all.into_iter().map(|(name, _)| name).collect()
+        }
+        _ => super::crio::handlers(&answer.said)
+            .into_iter()
+            .map(|r| r.name)
+            .collect(),
+    };
+    let known: BTreeSet<String> = known.into_iter().filter(|n| is_our_name(n)).collect();
+    match (
+        wanted.difference(&known).next(),
+        known.difference(wanted).next(),
+    ) {
+        (None, None) => Ok(()),
+        (Some(lacks), _) => Err(format!(
+            "it does not take runtime {lacks}: its log says why"
+        )),
+        (None, Some(keeps)) => Err(format!("it keeps runtime {keeps}: its log says why")),
     }
 }
 

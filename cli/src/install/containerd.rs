@@ -17,7 +17,8 @@ use super::InstallError;
 use super::dump::{Dump, dump};
 use super::edit::Edit;
 use super::engine::{Draft, Engine, Runtime, Wish, is_our_name};
-use super::node::{Node, option};
+use super::node::Node;
+use super::service;
 pub(super) use block::without;
 use judge::trial;
 
@@ -33,7 +34,7 @@ pub(super) fn draft(node: &Node, wish: &Wish) -> Result<Draft, InstallError> {
     if node.program("containerd").is_none() {
         return Err(InstallError::NoEngine("containerd"));
     }
-    let path = config_file(node);
+    let path = config_file(node)?;
     let text = node.read(&path)?;
     let before = read(node, &path, text.as_deref())?;
     if !before.has_cri() {
@@ -67,7 +68,7 @@ pub(super) fn draft(node: &Node, wish: &Wish) -> Result<Draft, InstallError> {
 
 /// Our handlers, as containerd reads its configuration.
 pub(super) fn registered(node: &Node) -> Result<Vec<Runtime>, InstallError> {
-    let path = config_file(node);
+    let path = config_file(node)?;
     let text = node.read(&path)?;
     let is = read(node, &path, text.as_deref())?;
     if let Some(problem) = is.unfit().filter(|_| is.has_cri()) {
@@ -96,13 +97,9 @@ fn done(edits: Vec<Edit>, notes: Vec<String>) -> Draft {
 }
 
 /// Where containerd reads: as its service is started, else the usual place.
-fn config_file(node: &Node) -> String {
-    let own = node.is_own();
-    let line = own.then(|| node.command_line("containerd")).flatten();
-    let line = line.unwrap_or_default();
-    option(&line, &["--config", "-c"])
-        .unwrap_or(USUAL)
-        .to_owned()
+fn config_file(node: &Node) -> Result<String, InstallError> {
+    let lines = service::command_lines(node, "containerd");
+    service::named(&lines, &["--config", "-c"], USUAL)
 }
 
 fn broken(path: &str, problem: &str) -> InstallError {
@@ -256,7 +253,7 @@ fn resolved(node: &Node, root: &str, text: &str) -> Vec<(String, Vec<String>)> {
 
 /// Whether containerd takes what would be there.
 pub(super) fn check(node: &Node, edits: &[Edit]) -> Result<(), InstallError> {
-    let root = config_file(node);
+    let root = config_file(node)?;
     for edit in edits {
         let (Some(text), true) = (&edit.after, edit.path == root) else {
             continue;

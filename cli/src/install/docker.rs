@@ -10,7 +10,8 @@ use super::InstallError;
 use super::edit::Edit;
 use super::engine::{Draft, Runtime, Wish, is_our_name, is_our_program};
 use super::json::{Indent, append, duplicate, indent};
-use super::node::{Node, option};
+use super::node::Node;
+use super::service;
 use crate::install::Engine;
 
 const USUAL: &str = "/etc/docker/daemon.json";
@@ -81,17 +82,37 @@ pub(super) fn registered(node: &Node) -> Result<Vec<Runtime>, InstallError> {
 
 /// Where dockerd reads: as its service is started, else the usual place.
 fn config_file(node: &Node) -> Result<String, InstallError> {
-    let line = node.is_own().then(|| node.command_line("docker")).flatten();
-    let line = line.unwrap_or_default();
-    if line.contains("--add-runtime") {
+    let lines = service::command_lines(node, "docker");
+    if lines
+        .iter()
+        .flatten()
+        .any(|w| w.starts_with("--add-runtime"))
+    {
         // Together with `runtimes` in the file, dockerd would not start.
         return Err(broken(
             USUAL,
             "docker's service is started with --add-runtime, beside which daemon.json may name no runtimes: put them in one place first",
         ));
     }
-    let named = option(&line, &["--config-file"]);
-    Ok(named.unwrap_or(USUAL).to_owned())
+    service::named(&lines, &["--config-file"], USUAL)
+}
+
+/// What the service gives dockerd besides the file: not all of it may stand in
+/// both.
+fn options(node: &Node) -> Vec<String> {
+    let lines = service::command_lines(node, "docker");
+    let line = lines.into_iter().next_back().unwrap_or_default();
+    let mut words = line.into_iter();
+    let program = words.next().unwrap_or_default();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next().filter(|_| program.ends_with("/dockerd")) {
+        match word.as_str() {
+            "--config-file" => drop(words.next()),
+            _ if word.starts_with("--config-file=") => {}
+            _ => kept.push(word),
+        }
+    }
+    kept
 }
 
 fn broken(path: &str, problem: &str) -> InstallError {
@@ -227,7 +248,8 @@ fn validate(node: &Node, path: &str, text: &str) -> Result<bool, String> {
     // dockerd reads an empty file as one without options.
     std::fs::write(&file, text).map_err(|e| e.to_string())?;
     let asked = node.ask("dockerd", |c| {
-        c.arg("--validate").arg("--config-file").arg(file.path())
+        c.arg("--validate").args(options(node));
+        c.arg("--config-file").arg(file.path())
     });
     match asked {
         Ok(None) => Ok(false),

@@ -68,8 +68,9 @@ impl Engine {
         match self {
             Engine::Docker => docker::check(node, edits),
             Engine::Containerd => containerd::check(node, edits),
-            // Less of our files is no change to anybody else's.
-            Engine::Podman | Engine::Crio => Ok(()),
+            // Less of our files is no change to anybody else's, who may name what is in them.
+            Engine::Podman => podman::check(node),
+            Engine::Crio => crio::check(node),
         }
     }
 

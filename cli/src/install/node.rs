@@ -122,35 +122,4 @@ impl Node {
         let answer = answer.map_err(|e| InstallError::io(&program.display().to_string(), e))?;
         Ok(Some(answer))
     }
-
-    /// The command line that systemd starts the service with; `None` where
-    /// there is no systemd or no such service.
-    pub(super) fn command_line(&self, service: &str) -> Option<String> {
-        let show = |c: &mut Command| {
-            c.args(["show", "--property", "ExecStart", "--value", service]);
-        };
-        let answer = self.ask("systemctl", |c| {
-            show(c);
-            c
-        });
-        let said = answer.ok().flatten().filter(|a| a.ok)?.said;
-        let (_, line) = said.split_once("argv[]=")?;
-        Some(line.split(" ; ").next()?.trim().to_owned())
-    }
-}
-
-/// The value of an option of a command line: `--name VALUE` or `--name=VALUE`.
-pub(super) fn option<'l>(line: &'l str, names: &[&str]) -> Option<&'l str> {
-    let mut words = line.split_whitespace();
-    while let Some(word) = words.next() {
-        if names.contains(&word) {
-            return words.next();
-        }
-        if let Some((name, value)) = word.split_once('=')
-            && names.contains(&name)
-        {
-            return Some(value);
-        }
-    }
-    None
 }

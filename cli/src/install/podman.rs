@@ -5,8 +5,9 @@
 
 use super::InstallError;
 use super::edit::Edit;
-use super::engine::{Draft, Engine, Runtime, Wish};
+use super::engine::{Draft, Engine, Runtime, Wish, is_our_name};
 use super::node::Node;
+use crate::program::is_below;
 
 /// Where podman looks for hooks unless it is told to look elsewhere; in /etc
 /// it does not look by itself.
@@ -40,14 +41,27 @@ pub(super) fn draft(node: &Node, wish: &Wish) -> Result<Draft, InstallError> {
         said,
     })?;
     edits.push(whole(node, DROP_IN, text)?);
+    let version = super::version_on(node, Engine::Podman).unwrap_or_default();
+    let notes = match hands_on_image_annotations(&version) {
+        true => vec![format!(
+            "podman {version} hands on what an image says of itself, so any image can claim a class: unless all are trusted, grant less in /etc/packrank/policy.toml ([[grant]] outside-kubernetes = true, highest = \"normal\"), or take Podman 4.6"
+        )],
+        false => Vec::new(),
+    };
     Ok(Draft {
         edits,
-        notes: Vec::new(),
+        notes,
         takes: Engine::Podman.takes(),
     })
 }
 
-/// Our hook before the engine, where there is one.
+/// Whether a podman of this version puts an image's own annotations into the
+/// spec, as it did until 4.6.
+pub(crate) fn hands_on_image_annotations(version: &str) -> bool {
+    is_below(version, (4, 6))
+}
+
+/// Our hook before the engine, where there is one, and the runtimes by name.
 pub(super) fn registered(node: &Node) -> Result<Vec<Runtime>, InstallError> {
     let path = format!("{}/packrank-{}.json", hooks_folder(node)?, STAGES[0]);
     let Some(text) = node.read(&path)? else {
@@ -59,31 +73,71 @@ pub(super) fn registered(node: &Node) -> Result<Vec<Runtime>, InstallError> {
             problem: e.to_string(),
         })?;
     let program = hook["hook"]["path"].as_str().unwrap_or_default();
-    Ok(vec![Runtime {
+    let mut found = vec![Runtime {
         name: "packrank".to_owned(),
         program: program.to_owned(),
-    }])
+    }];
+    let text = node.read(DROP_IN)?.unwrap_or_default();
+    let table = parsed(DROP_IN, &text)?;
+    let named = table.get("engine").and_then(|e| e.get("runtimes"));
+    let named = named.and_then(toml::Value::as_table).into_iter().flatten();
+    found.extend(named.filter_map(|(name, programs)| {
+        let program = programs.as_array()?.first()?.as_str()?.to_owned();
+        let name = name.clone();
+        (name != "packrank").then_some(Runtime { name, program })
+    }));
+    Ok(found)
 }
 
-/// The last folder of hooks that podman is told of: `hooks_dir` of the last
-/// file that has one.
-fn hooks_folder(node: &Node) -> Result<String, InstallError> {
+fn parsed(path: &str, text: &str) -> Result<toml::Table, InstallError> {
+    toml::from_str(text).map_err(|e| InstallError::Broken {
+        path: path.to_owned(),
+        problem: e.message().to_owned(),
+    })
+}
+
+/// Whether podman starts anything without our runtimes.
+pub(super) fn check(node: &Node) -> Result<(), InstallError> {
+    for (path, engine) in said_of_engines(node)? {
+        let runtime = engine.get("runtime").and_then(toml::Value::as_str);
+        if let Some(name) = runtime.filter(|name| is_our_name(name)) {
+            return Err(InstallError::Broken {
+                path,
+                problem: format!(
+                    "runtime is {name}, without which podman would start nothing: choose another first"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The table `engine` of each file that podman reads, in its order.
+fn said_of_engines(node: &Node) -> Result<Vec<(String, toml::Table)>, InstallError> {
     let mut files = vec![
         "/usr/share/containers/containers.conf".to_owned(),
         "/etc/containers/containers.conf".to_owned(),
     ];
     files.extend(node.matching("/etc/containers/containers.conf.d/*.conf"));
-    let mut folder = HOOKS.to_owned();
+    let mut said = Vec::new();
     for file in files {
         let Some(text) = node.read(&file)? else {
             continue;
         };
-        let table: toml::Table = toml::from_str(&text).map_err(|e| InstallError::Broken {
-            path: file,
-            problem: e.message().to_owned(),
-        })?;
-        let list = table.get("engine").and_then(|e| e.get("hooks_dir"));
-        let list = list.and_then(toml::Value::as_array).into_iter().flatten();
+        if let Some(toml::Value::Table(engine)) = parsed(&file, &text)?.remove("engine") {
+            said.push((file, engine));
+        }
+    }
+    Ok(said)
+}
+
+/// The last folder of hooks that podman is told of: `hooks_dir` of the last
+/// file that has one.
+fn hooks_folder(node: &Node) -> Result<String, InstallError> {
+    let mut folder = HOOKS.to_owned();
+    for (_, engine) in said_of_engines(node)? {
+        let list = engine.get("hooks_dir").and_then(toml::Value::as_array);
+        let list = list.into_iter().flatten();
         if let Some(last) = list.filter_map(toml::Value::as_str).next_back() {
             folder = last.trim_end_matches('/').to_owned();
         }

@@ -6,12 +6,12 @@
 use std::fs;
 use std::process::ExitCode;
 
-use packrank_core::record::Packs;
-use packrank_shim::attach::{RUN_FOLDER, running};
+use packrank_shim::attach::RUN_FOLDER;
 
 use super::edit::{Edit, remove_folders};
 use super::engine::Draft;
 use super::kept::{Kept, installed};
+use super::needed::needed;
 use super::node::Node;
 use super::{Engine, How, InstallError, activate, apply, programs, root_only, say, show};
 use crate::terminal::{self, DIM, GREEN};
@@ -19,8 +19,9 @@ use crate::terminal::{self, DIM, GREEN};
 /// Take back what `packrank install` did
 ///
 /// Configuration files become what they were, byte for byte; what others
-/// changed in them since stays. Containers that run are not touched; while
-/// ranked ones do, nothing is done: they need packrank-runtime to end.
+/// changed in them since stays. Containers that run are not touched; while any
+/// runs under packrank, ranked or not, nothing is done: it needs
+/// packrank-runtime to end.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// One engine only; the programs go with the last one
@@ -113,23 +114,16 @@ fn back_out(node: &Node, engine: Engine, args: &Args) -> Result<(), InstallError
     Ok(())
 }
 
-/// Ranked containers that run end through packrank-runtime.
+/// Containers that run under packrank end through packrank-runtime.
 fn nobody_needs_us(node: &Node) -> Result<(), InstallError> {
-    let packs = Packs::under(&node.at(RUN_FOLDER));
-    let records = packs.all().unwrap_or_default();
-    let alive: Vec<String> = records
-        .into_iter()
-        .filter_map(|(_, record)| record.ok())
-        .filter(running::alive)
-        .map(|record| record.id.chars().take(12).collect())
-        .collect();
-    match alive.as_slice() {
+    let ids: Vec<String> = needed(node).iter().map(|id| terminal::plain(id)).collect();
+    match ids.as_slice() {
         [] => Ok(()),
         [one] => Err(InstallError::InUse(format!(
-            "container {one} is ranked and runs: end it first, it needs packrank-runtime to end"
+            "container {one} runs under packrank: end and remove it first, which takes packrank-runtime"
         ))),
         many => Err(InstallError::InUse(format!(
-            "{} ranked containers run ({}): end them first, they need packrank-runtime to end",
+            "{} containers run under packrank ({}): end and remove them first, which takes packrank-runtime",
             many.len(),
             many.join(", ")
         ))),

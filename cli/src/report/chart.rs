@@ -35,12 +35,25 @@ pub(crate) enum Count {
     Bytes,
 }
 
-/// One series: its class in the style sheet, its name, its numbers.
+/// One series: its class in the style sheet, its name, its numbers; what is not
+/// a number is a gap.
 pub(crate) struct Series {
     pub class: String,
     pub name: String,
     pub values: Vec<f64>,
 }
+
+/// A line that use is measured by, with its name on it.
+pub(crate) enum Limit {
+    /// What the node has: always on the chart, dashed.
+    Node(f64, String),
+    /// What limits allow: a thin line, at the edge where it is far above all
+    /// use, which would be flat beside it.
+    Allowed(Vec<f64>, String),
+}
+
+/// So many times the use a limit may be, and be on the chart.
+const FAR: f64 = 4.0;
 
 impl Span {
     pub(crate) fn new(from: u64, to: u64, gap: u64) -> Span {
@@ -72,12 +85,12 @@ impl Span {
     }
 }
 
-/// Stacked areas, the first at the bottom; `limit` is a dashed line.
+/// Stacked areas, the first at the bottom, under limits.
 pub(crate) fn stacked(
     span: Span,
     times: &[u64],
     series: &[Series],
-    limit: Option<f64>,
+    limits: &[Limit],
     count: Count,
     say: &dyn Fn(f64) -> String,
 ) -> Markup {
@@ -90,7 +103,7 @@ pub(crate) fn stacked(
         }
         layers.push((one, below, sums.clone()));
     }
-    let most = sums.iter().copied().fold(limit.unwrap_or(0.0), f64::max);
+    let most = shown(largest(&sums), limits);
     let top = match count {
         Count::Tens => nice(most),
         // A mebibyte is 4 times 256 KiB: powers of two divide well.
@@ -107,34 +120,93 @@ pub(crate) fn stacked(
                     polygon class={"area " (one.class)} points=(all.join(" ")) { title { (one.name) } }
                 }
             }
-            @if let Some(limit) = limit {
-                line class="limit" x1=(LEFT) x2=(WIDTH) y1=(number(y(limit))) y2=(number(y(limit))) {}
-            }
+            @for limit in limits { (drawn(span, times, limit, top)) }
         }))
         (legend(series))
     }
 }
 
-/// Lines.
+/// The most that is to be on the chart.
+fn shown(used: f64, limits: &[Limit]) -> f64 {
+    let node = |limit: &Limit| match limit {
+        Limit::Node(all, _) => *all,
+        Limit::Allowed(..) => 0.0,
+    };
+    let anchor = limits.iter().map(node).fold(used, f64::max);
+    let near = |limit: &Limit| match limit {
+        Limit::Allowed(values, _) => Some(largest(values)).filter(|most| *most <= anchor * FAR),
+        Limit::Node(..) => None,
+    };
+    limits.iter().filter_map(near).fold(anchor, f64::max)
+}
+
+/// The node's name stands on the left, that of limits on the right: they do not
+/// meet where both lines do.
+fn drawn(span: Span, times: &[u64], limit: &Limit, top: f64) -> Markup {
+    let (x, anchor, name, last) = match limit {
+        Limit::Node(all, name) => (LEFT + 6.0, "start", name, *all),
+        Limit::Allowed(values, name) => {
+            let last = values.last().copied().unwrap_or(0.0);
+            (span.width - 4.0, "end", name, last)
+        }
+    };
+    let y = scale(last, top);
+    // Below its line where there is no room above.
+    let text = if y < TOP + 16.0 { y + 14.0 } else { y - 5.0 };
+    html! {
+        @match limit {
+            Limit::Node(all, _) => line class="limit node" x1=(LEFT) x2=(span.width) y1=(number(scale(*all, top))) y2=(number(scale(*all, top))) {},
+            Limit::Allowed(values, name) => {
+                @for piece in span.pieces(times) {
+                    @for piece in numbers(values, piece, top) {
+                        @let points: Vec<String> = piece.map(|at| point(span.x(times[at]), scale(values[at], top))).collect();
+                        polyline class="limit allowed" points=(points.join(" ")) { title { (name) } }
+                    }
+                }
+            },
+        }
+        text class="limit-name" x=(number(x)) y=(number(text)) text-anchor=(anchor) { (name) @if last > top { " ↑" } }
+    }
+}
+
+/// The parts of a piece in which there are numbers, no larger than `top`.
+fn numbers(values: &[f64], piece: std::ops::Range<usize>, top: f64) -> Vec<std::ops::Range<usize>> {
+    let mut parts: Vec<std::ops::Range<usize>> = Vec::new();
+    for at in piece.filter(|at| values[*at] <= top) {
+        match parts.last_mut() {
+            Some(part) if part.end == at => part.end = at + 1,
+            _ => parts.push(at..at + 1),
+        }
+    }
+    parts
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
+/// Lines, under what is whole where there is such a number.
 pub(crate) fn lines(
     span: Span,
     times: &[u64],
     series: &[Series],
+    whole: Option<f64>,
     say: &dyn Fn(f64) -> String,
 ) -> Markup {
-    let most = series
-        .iter()
-        .flat_map(|one| &one.values)
-        .copied()
-        .fold(10.0, f64::max);
-    let top = nice(most);
+    let all = series.iter().map(|one| largest(&one.values));
+    let top = nice(all.fold(whole.unwrap_or(10.0), f64::max));
     html! {
         (frame(span, top, say, html! {
+            @if let Some(whole) = whole {
+                @let y = number(scale(whole, top));
+                line class="limit node" x1=(LEFT) x2=(span.width) y1=(y) y2=(y) {}
+            }
             @for one in series {
                 @for piece in span.pieces(times) {
-                    @let points = piece.map(|at| point(span.x(times[at]), scale(one.values[at], top)));
-                    @let points: Vec<String> = points.collect();
-                    polyline class={"line " (one.class)} points=(points.join(" ")) { title { (one.name) } }
+                    @for piece in numbers(&one.values, piece, f64::INFINITY) {
+                        @let points: Vec<String> = piece.map(|at| point(span.x(times[at]), scale(one.values[at], top))).collect();
+                        polyline class={"line " (one.class)} points=(points.join(" ")) { title { (one.name) } }
+                    }
                 }
             }
         }))
@@ -292,6 +364,25 @@ mod tests {
         assert_eq!(span.pieces(&[0, 10, 20, 60, 70]), [0..3, 3..5]);
         assert!(span.pieces(&[]).is_empty());
         assert_eq!(runs(&[1, 1, 2, 2, 1], 1..5), [1..2, 2..4, 4..5]);
+    }
+
+    #[test]
+    fn what_is_no_number_or_too_large_is_not_drawn() {
+        let values = [1.0, f64::NAN, 2.0, 3.0, 9.0, 1.0];
+        assert_eq!(numbers(&values, 0..6, 5.0), [0..1, 2..4, 5..6]);
+        assert!(numbers(&values, 1..2, 5.0).is_empty());
+    }
+
+    #[test]
+    fn a_limit_far_above_all_use_does_not_flatten_it() {
+        let allowed = |most: f64| Limit::Allowed(vec![1.0, most], String::new());
+        assert_eq!(shown(10.0, &[allowed(40.0)]), 40.0);
+        assert_eq!(shown(10.0, &[allowed(41.0)]), 10.0);
+        let node = Limit::Node(20.0, String::new());
+        assert_eq!(shown(10.0, &[node, allowed(41.0)]), 41.0);
+        let times = [0, 10];
+        let at = |most| drawn(Span::new(0, 10, 5), &times, &allowed(most), 10.0).into_string();
+        assert!(at(99.0).contains("↑") && !at(9.0).contains("↑"));
     }
 
     #[test]

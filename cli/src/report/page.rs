@@ -11,7 +11,7 @@ use packrank_monitor::event::Event;
 use packrank_monitor::{Pack, Snapshot};
 use packrank_watcher::history::{Class, Row};
 
-use super::chart::{self, Count, Series, Span, float, time};
+use super::chart::{self, Count, Limit, Series, Span, float, time};
 use crate::terminal::plain;
 
 const STYLE: &str = include_str!("style.css");
@@ -140,6 +140,17 @@ fn history(story: &Story) -> Markup {
         };
         CLASSES.into_iter().rev().map(one).collect()
     };
+    let allowed = |of: &dyn Fn(&Class) -> u64| -> Vec<f64> {
+        let all = |row: &Row| row.classes.iter().map(of).map(float).sum();
+        rows.iter().map(all).collect()
+    };
+    let cpus = |n: f64| format!("{n:.1} CPUs");
+    let quotas = allowed(&|c| c.cpu_limit).iter().map(|n| n / 1e5).collect();
+    let limits = allowed(&|c| c.memory_limit);
+    let node = float(last.cpu[1]) / 1e5;
+    let mut of_cpus = vec![Limit::Node(node, format!("the node: {}", cpus(node)))];
+    of_cpus.extend(named("quotas", quotas, &cpus));
+    let of_memory = Vec::from_iter(named("limits", limits, &bytes));
     let wait = |name: &str, at: usize| Series {
         class: name.to_owned(),
         name: name.to_owned(),
@@ -173,22 +184,54 @@ fn history(story: &Story) -> Markup {
         div.two {
             section {
                 h2 { "CPUs by class" }
-                (chart::stacked(span, &times, &by_class(&|c| float(c.cpu) / 1e5), Some(float(last.cpu[1]) / 1e5), Count::Tens, &|n| format!("{n:.1}")))
+                (chart::stacked(span, &times, &by_class(&|c| float(c.cpu) / 1e5),
+                    &of_cpus,
+                    Count::Tens, &|n| format!("{n:.1}")))
             }
             section {
                 h2 { "Memory by class " small { "without page cache" } }
-                (chart::stacked(span, &times, &by_class(&|c| float(c.memory)), None, Count::Bytes, &bytes))
+                (chart::stacked(span, &times, &by_class(&|c| float(c.memory)), &of_memory, Count::Bytes, &bytes))
+            }
+            section {
+                h2 { "CPU of the quotas, by class " small { "%" } }
+                (chart::lines(span, &times, &shares(by_class(&|c| share(c.cpu, c.cpu_limit))), Some(100.0), &|n| format!("{n:.0}")))
+            }
+            section {
+                h2 { "Memory of the limits, by class " small { "%" } }
+                (chart::lines(span, &times, &shares(by_class(&|c| share(c.memory, c.memory_limit))), Some(100.0), &|n| format!("{n:.0}")))
             }
             section {
                 h2 { "Held back by CPU quotas " small { "CPUs" } }
-                (chart::stacked(span, &times, &by_class(&|c| float(c.throttled) / 1e5), None, Count::Tens, &|n| format!("{n:.2}")))
+                (chart::stacked(span, &times, &by_class(&|c| float(c.throttled) / 1e5), &[], Count::Tens, &|n| format!("{n:.2}")))
             }
             section {
                 h2 { "Time in which some task waited " small { "%" } }
-                (chart::lines(span, &times, &[wait("memory", 0), wait("cpu", 1), wait("disk", 2)], &|n| format!("{n:.0}")))
+                (chart::lines(span, &times, &[wait("memory", 0), wait("cpu", 1), wait("disk", 2)], None, &|n| format!("{n:.0}")))
             }
         }
     }
+}
+
+/// What all limits of a kind allow together, with the last number; nothing
+/// where there never was one.
+fn named(kind: &str, values: Vec<f64>, say: &dyn Fn(f64) -> String) -> Option<Limit> {
+    let last = values.last().copied().unwrap_or(0.0);
+    let any = values.iter().any(|allowed| *allowed > 0.0);
+    any.then(|| Limit::Allowed(values, format!("all {kind}: {}", say(last))))
+}
+
+/// In percent; no number where there is no limit.
+fn share(used: u64, limit: u64) -> f64 {
+    match limit {
+        0 => f64::NAN,
+        limit => float(used) / float(limit) * 100.0,
+    }
+}
+
+/// Classes that have limits at all.
+fn shares(mut series: Vec<Series>) -> Vec<Series> {
+    series.retain(|one| one.values.iter().any(|share| share.is_finite()));
+    series
 }
 
 fn packs(snapshot: &Snapshot) -> Markup {

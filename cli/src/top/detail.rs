@@ -9,7 +9,7 @@ use packrank_monitor::snapshot::{RESOURCES, float};
 use ratatui::text::{Line, Span};
 
 use super::draw::told;
-use super::gauge::{BOLD, DIM, PLAIN, colour, curve, fit, heat, short};
+use super::gauge::{BOLD, DIM, FROZEN, PLAIN, colour, curve, fit, heat, short};
 use super::view::View;
 
 /// Columns of a curve.
@@ -38,10 +38,11 @@ pub(crate) fn lines(view: &View, width: usize) -> Vec<Line<'static>> {
             format!("  {}", record.priority.name()),
             colour(record.priority),
         ),
+        Span::styled(frozen(pack), FROZEN),
         Span::styled(
             fit(
                 &format!("  {}  process {}", record.id, record.pid),
-                width / 2,
+                (width / 2).saturating_sub(frozen(pack).len()),
             ),
             DIM,
         ),
@@ -53,7 +54,7 @@ pub(crate) fn lines(view: &View, width: usize) -> Vec<Line<'static>> {
         "SETTING", "NOW", "PLANNED", "DECIDED BY"
     );
     lines.push(Line::styled(title, DIM));
-    lines.extend(Key::all().filter_map(|key| setting(view, pack, key)));
+    lines.extend(Key::all().filter_map(|key| setting(pack, key)));
     let own = |id: &Option<String>| id.as_deref() == chosen;
     let events: Vec<_> = view.events.iter().rev().filter(|e| own(&e.id)).collect();
     if !events.is_empty() {
@@ -62,6 +63,15 @@ pub(crate) fn lines(view: &View, width: usize) -> Vec<Line<'static>> {
         lines.extend(events.into_iter().take(20).map(|e| told(view, e, width)));
     }
     lines
+}
+
+/// Who froze it; the freezer itself does not say.
+fn frozen(pack: &Pack) -> &'static str {
+    match (pack.frozen, pack.deeds.frozen) {
+        (false, _) => "",
+        (true, true) => "  frozen by the watcher",
+        (true, false) => "  frozen",
+    }
 }
 
 fn figures(view: &View, pack: &Pack) -> Vec<Line<'static>> {
@@ -140,7 +150,7 @@ fn figures(view: &View, pack: &Pack) -> Vec<Line<'static>> {
 
 /// A setting that is planned: its value, and who decided it: class, annotation,
 /// spec, policy or host when it was made, a person or the watcher since.
-fn setting(view: &View, pack: &Pack, key: Key) -> Option<Line<'static>> {
+fn setting(pack: &Pack, key: Key) -> Option<Line<'static>> {
     let record = &pack.record;
     let name = key.name();
     let written = |figures: &packrank_core::record::Figures| {
@@ -149,13 +159,14 @@ fn setting(view: &View, pack: &Pack, key: Key) -> Option<Line<'static>> {
     };
     let planned = written(&record.settings);
     let pinned = written(&record.pinned);
-    let taken = view.deeds.get(&record.id).and_then(|d| d.taken.get(name));
-    let now = match (key, taken) {
-        (Key::CpuQuota, _) => pack.cpu_limit.map(|amount| value(key, amount)),
-        (Key::MemoryLimit, _) => pack.memory_limit.map(|amount| value(key, amount)),
-        (_, Some(taken)) => Some(value(key, in_force(taken))),
+    let taken = pack.deeds.taken.get(name);
+    let told = match key {
+        Key::CpuQuota => pack.cpu_limit,
+        Key::MemoryLimit => pack.memory_limit,
         _ => None,
     };
+    let now = told.or_else(|| record.in_force(&pack.deeds, key));
+    let now = now.map(|amount| value(key, amount));
     let now = now.or_else(|| pinned.clone()).or_else(|| planned.clone())?;
     let origin = record.origins.get(name).map_or("-", String::as_str);
     let (who, style) = match taken {
@@ -175,11 +186,6 @@ fn setting(view: &View, pack: &Pack, key: Key) -> Option<Line<'static>> {
         ),
         Span::styled(who, style),
     ]))
-}
-
-fn in_force(taken: &Taken) -> Amount {
-    let amount = |n: Option<u64>| n.map_or(Amount::Unlimited, Amount::At);
-    taken.pressed.map_or(amount(taken.adapted), Amount::At)
 }
 
 fn value(key: Key, amount: Amount) -> String {

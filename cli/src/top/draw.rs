@@ -160,7 +160,7 @@ fn rows(view: &View, width: usize) -> Vec<Line<'static>> {
             let class = pack.record.priority;
             let said = view.sort != Sort::Class || above.replace(class) != Some(class);
             let marked = chosen == Some(pack.record.id.as_str());
-            list::row(view, snapshot, pack, said, marked, width)
+            list::row(snapshot, pack, said, marked, width)
         })
         .collect()
 }

@@ -11,6 +11,7 @@ use crate::terminal::plain;
 
 pub(crate) const DIM: Style = Style::new().fg(Color::DarkGray);
 pub(crate) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(crate) const FROZEN: Style = Style::new().fg(Color::Cyan).add_modifier(Modifier::BOLD);
 pub(crate) const PLAIN: Style = Style::new();
 
 /// Green while there is room, yellow when it gets close, red at the end: the

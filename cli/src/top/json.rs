@@ -41,6 +41,8 @@ fn pack(snapshot: &Snapshot, pack: &Pack) -> Json {
         "memory-limit-bytes": number(pack.memory_limit),
         "throttled-percent": rates.throttled,
         "network-bits-per-second": pack.network.map(|_| rates.network.map(|n| n * 8.0)),
+        "network-limit-bits-per-second": pack.network_limit,
+        "io-limit-bytes-per-second": pack.io_limit, "frozen": pack.frozen,
         "io-bytes-per-second": &rates.io[..2], "io-operations-per-second": &rates.io[2..],
         "open-files": pack.files.map(|f| f.used), "connections": pack.connections.map(|c| c.used),
         "processes": pack.processes.map(|p| p.used),

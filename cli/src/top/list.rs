@@ -3,6 +3,7 @@
 //! In: the packs in order. Out: a heading and a line of 80 columns or more for
 //! each; a wider screen gives the names more room.
 
+use packrank_core::key::Key;
 use packrank_core::record::Amount;
 use packrank_monitor::snapshot::{RESOURCES, float};
 use packrank_monitor::{Pack, Snapshot};
@@ -11,7 +12,7 @@ use ratatui::text::{Line, Span};
 
 use textwrap::core::display_width;
 
-use super::gauge::{BOLD, DIM, PLAIN, bar, colour, fit, heat, percent, short};
+use super::gauge::{BOLD, DIM, FROZEN, PLAIN, bar, colour, fit, heat, percent, short};
 use super::view::{Sort, View};
 use crate::terminal::plain;
 
@@ -49,7 +50,6 @@ pub(crate) fn heading(view: &View, width: usize) -> Line<'static> {
 
 /// A pack's line; `class`: its class is said, for it is another than above.
 pub(crate) fn row(
-    view: &View,
     snapshot: &Snapshot,
     pack: &Pack,
     class: bool,
@@ -72,7 +72,7 @@ pub(crate) fn row(
     let cpu = pack.cpu_percent(&snapshot.node);
     let quota = pack.cpu_limit.and_then(Amount::number);
     let quota = quota.map_or("-".to_owned(), |n| cpus(float(n) / 1e5));
-    use_of(&mut spans, cpu, &quota, mark(view, pack, "cpu.quota"));
+    use_of(&mut spans, cpu, &quota, mark(pack, &[Key::CpuQuota]));
     let memory = pack.memory_percent(&snapshot.node);
     let total = snapshot.node.memory_total.unwrap_or(u64::MAX);
     let limit = pack
@@ -80,27 +80,39 @@ pub(crate) fn row(
         .and_then(Amount::number)
         .filter(|n| *n <= total);
     let limit = limit.map_or("-".to_owned(), |n| short(float(n), 1024.0));
-    use_of(&mut spans, memory, &limit, mark(view, pack, "memory.high"));
+    use_of(&mut spans, memory, &limit, mark(pack, &MEMORY));
     let network = match pack.network {
         Some(_) => short(rates.network.iter().sum::<f64>() * 8.0, 1000.0),
         None => "-".to_owned(),
     };
     let disk = short(rates.io[0] + rates.io[1], 1024.0);
     spans.push(quiet(format!(" {network:>5}")));
-    spans.push(quiet(format!(" {disk:>5}")));
-    let held = rates.throttled;
-    spans.push(alarm(format!(" {:>5}", percent(held)), held, 5.0));
-    let (wait, of) = waits(pack);
-    let text = match wait < 0.5 {
-        true => "·".to_owned(),
-        false => format!("{wait:.0}%{of}"),
-    };
-    spans.push(alarm(format!(" {text:>5}"), wait, 10.0));
+    spans.push(mark(pack, &NETWORK));
+    spans.push(quiet(format!("{disk:>5}")));
+    spans.push(mark(pack, &DISK));
+    spans.extend(held_and_waits(pack, rates.throttled));
     let line = Line::from(spans);
     match chosen {
         true => line.patch_style(ratatui::style::Style::new().add_modifier(Modifier::BOLD)),
         false => line,
     }
+}
+
+/// Of the time, its quota held it back, and some task of it waited; who is
+/// frozen does neither.
+fn held_and_waits(pack: &Pack, held: f64) -> Vec<Span<'static>> {
+    if pack.frozen {
+        return vec![Span::styled(format!("{:>11}", "frozen"), FROZEN)];
+    }
+    let (wait, of) = waits(pack);
+    let text = match wait < 0.5 {
+        true => "·".to_owned(),
+        false => format!("{wait:.0}%{of}"),
+    };
+    vec![
+        alarm(format!("{:>5}", percent(held)), held, 5.0),
+        alarm(format!(" {text:>5}"), wait, 10.0),
+    ]
 }
 
 /// What it is called, and in which pod where there is room for that.
@@ -147,20 +159,48 @@ fn use_of(spans: &mut Vec<Span<'static>>, share: Option<f64>, limit: &str, mark:
     spans.push(Span::raw(" "));
 }
 
-/// What became of a limit: `▼` pressure took of it, `≈` it follows use, `=` a
-/// person set it.
-fn mark(view: &View, pack: &Pack, key: &str) -> Span<'static> {
-    let pinned = pack.record.pinned.iter().any(|(name, _)| name == key);
-    let taken = view
-        .deeds
-        .get(&pack.record.id)
-        .and_then(|d| d.taken.get(key));
-    match taken {
-        _ if pinned => Span::styled("=", BOLD),
-        Some(taken) if taken.pressed.is_some() => Span::styled("▼", heat(100.0)),
-        Some(_) => Span::styled("≈", heat(85.0)),
-        None => Span::raw(" "),
+/// The settings behind the columns that have more than one.
+const MEMORY: [Key; 2] = [Key::MemoryHigh, Key::MemoryLimit];
+const NETWORK: [Key; 2] = [Key::NetworkEgress, Key::NetworkIngress];
+const DISK: [Key; 4] = [
+    Key::IoReadBps,
+    Key::IoWriteBps,
+    Key::IoReadIops,
+    Key::IoWriteIops,
+];
+
+/// What became of limits: `▼` pressure took of one, `=` a person set one, `≈`
+/// one follows use.
+fn mark(pack: &Pack, keys: &[Key]) -> Span<'static> {
+    let fate = |key: &Key| {
+        let pinned = pack
+            .record
+            .pinned
+            .iter()
+            .any(|(name, _)| name == key.name());
+        let taken = pack.deeds.taken.get(key.name());
+        match taken {
+            _ if pinned => Fate::Pinned,
+            Some(taken) if taken.pressed.is_some() => Fate::Pressed,
+            Some(_) => Fate::Adapted,
+            None => Fate::Planned,
+        }
+    };
+    match keys.iter().map(fate).max().unwrap_or(Fate::Planned) {
+        Fate::Planned => Span::raw(" "),
+        Fate::Adapted => Span::styled("≈", heat(85.0)),
+        Fate::Pinned => Span::styled("=", BOLD),
+        Fate::Pressed => Span::styled("▼", heat(100.0)),
     }
+}
+
+/// What became of a limit, the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Planned,
+    Adapted,
+    Pinned,
+    Pressed,
 }
 
 /// The resource that some task of it waits for longest, by its first letter.

@@ -5,6 +5,7 @@ use packrank_core::record::{Amount, Deeds, Record, Taken};
 use packrank_kernel::pressure::{Pressure, Stalls};
 use packrank_monitor::ask::{Levels, Told};
 use packrank_monitor::event::Event;
+use packrank_monitor::latency::Source;
 use packrank_monitor::{Pack, Rates, Snapshot, Use};
 use packrank_watcher::decide::{Node, Sample};
 use ratatui::Terminal;
@@ -31,6 +32,7 @@ fn pack(id: &str, class: &str, name: &str, cpu: f64, memory: u64) -> Pack {
     });
     Pack {
         record: Arc::new(record),
+        deeds: Arc::default(),
         sample: Sample {
             populated: true,
             memory: Some(memory << 20),
@@ -45,6 +47,9 @@ fn pack(id: &str, class: &str, name: &str, cpu: f64, memory: u64) -> Pack {
         }),
         cpu_limit: Some(Amount::At(100_000)),
         memory_limit: Some(Amount::At(1 << 30)),
+        io_limit: [Some(50 << 20), None],
+        network_limit: [Some(8_000_000), None],
+        frozen: false,
         pressure: [None, Some(Pressure { some, full: some }), None],
         network: Some([1, 2]),
         files: Some(Use {
@@ -69,6 +74,7 @@ fn node(packs: Vec<Pack>) -> View {
         },
         pressure: [None; 3],
         packs,
+        latency: Source::Requests,
         watcher: Some(Told {
             pressure: Levels {
                 memory: "high".to_owned(),
@@ -80,8 +86,7 @@ fn node(packs: Vec<Pack>) -> View {
         took: 0.0,
     };
     let mut view = View::new("node-1".to_owned(), Sort::Class, "");
-    let nowhere = tempfile::tempdir().unwrap();
-    view.take(snapshot, nowhere.path());
+    view.take(snapshot);
     view
 }
 
@@ -118,6 +123,10 @@ fn press(view: &mut View, keys: &[KeyCode]) {
     for key in keys {
         assert_eq!(view.press(KeyEvent::new(*key, KeyModifiers::NONE)), Go::On);
     }
+}
+
+fn packs(view: &mut View) -> &mut Vec<Pack> {
+    &mut view.snapshot.as_mut().unwrap().packs
 }
 
 fn order(view: &View) -> Vec<&str> {
@@ -190,6 +199,9 @@ fn packs_are_sorted_filtered_and_chosen() {
     assert_eq!(order(&view), ["2b", "4d", "3c", "1a", "5e"]);
     press(&mut view, &[KeyCode::Char('m')]);
     assert_eq!(order(&view), ["5e", "1a", "3c", "4d", "2b"]);
+    press(&mut view, &[KeyCode::Char('a')]);
+    assert_eq!(order(&view), ["3c", "4d", "5e", "1a", "2b"], "by name");
+    press(&mut view, &[KeyCode::Char('m')]);
     press(
         &mut view,
         &[KeyCode::Char('/'), KeyCode::Char('B'), KeyCode::Char('a')],
@@ -230,7 +242,7 @@ fn a_pack_in_full_says_who_decided_each_setting() {
     };
     let mut deeds = Deeds::default();
     deeds.taken.insert("cpu.quota".to_owned(), taken);
-    view.deeds.insert("4d".to_owned(), deeds);
+    packs(&mut view)[3].deeds = Arc::new(deeds);
     let list = shown(&mut view, 80, 24).join("\n");
     assert!(list.contains("1.0▼") && list.contains("1.0="), "{list}");
     press(
@@ -250,6 +262,47 @@ fn a_pack_in_full_says_who_decided_each_setting() {
     }
     view.chosen = Some("2b".to_owned());
     assert!(shown(&mut view, 80, 24).join("\n").contains("a person"));
+}
+
+#[test]
+fn what_became_of_disk_and_network_limits_is_marked_and_who_is_frozen() {
+    let mut view = five();
+    let took = |key: &str, pressed: Option<u64>| {
+        let mut deeds = Deeds::default();
+        let taken = Taken {
+            original: Some(9),
+            adapted: Some(7),
+            pressed,
+        };
+        deeds.taken.insert(key.to_owned(), taken);
+        Arc::new(deeds)
+    };
+    packs(&mut view)[0].deeds = took("network.ingress", None);
+    packs(&mut view)[2].deeds = took("io.write-iops", Some(3));
+    packs(&mut view)[4].deeds = Arc::new(Deeds {
+        frozen: true,
+        ..Deeds::default()
+    });
+    packs(&mut view)[3].frozen = true;
+    packs(&mut view)[4].frozen = true;
+    let screen = shown(&mut view, 80, 24);
+    let line = |name: &str| screen.iter().find(|line| line.contains(name)).unwrap();
+    assert!(line("crit db").contains("2.4M≈ 2.9M "), "{screen:#?}");
+    assert!(line("norm api").contains("2.4M  2.9M▼"), "{screen:#?}");
+    assert!(line("high web").contains("2.4M  2.9M "), "{screen:#?}");
+    for name in ["low  backup", "scav batch"] {
+        assert!(line(name).trim_end().ends_with(" frozen"), "{screen:#?}");
+    }
+    view.chosen = Some("5e".to_owned());
+    view.detail = true;
+    let screen = shown(&mut view, 80, 24).join("\n");
+    assert!(
+        screen.contains("scavenger  frozen by the watcher"),
+        "{screen}"
+    );
+    view.chosen = Some("4d".to_owned());
+    let screen = shown(&mut view, 80, 24).join("\n");
+    assert!(screen.contains("low  frozen  4d"), "{screen}");
 }
 
 #[test]

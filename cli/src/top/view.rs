@@ -5,10 +5,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 
-use packrank_core::record::{Deeds, Packs};
 use packrank_monitor::event::Event;
+use packrank_monitor::follow::Follower;
 use packrank_monitor::{Pack, Snapshot};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -69,8 +68,8 @@ pub(crate) type Curve = VecDeque<(f64, f64)>;
 pub(crate) struct View {
     pub host: String,
     pub snapshot: Option<Snapshot>,
-    pub deeds: BTreeMap<String, Deeds>,
     pub events: VecDeque<Event>,
+    pub follower: Follower,
     pub curves: BTreeMap<String, Curve>,
     pub sort: Sort,
     pub filter: String,
@@ -91,8 +90,8 @@ impl View {
         View {
             host,
             snapshot: None,
-            deeds: BTreeMap::new(),
             events: VecDeque::new(),
+            follower: Follower::default(),
             curves: BTreeMap::new(),
             sort,
             filter: filter.to_owned(),
@@ -104,11 +103,8 @@ impl View {
         }
     }
 
-    /// A new look, and what the watcher holds taken from each pack.
-    pub(crate) fn take(&mut self, snapshot: Snapshot, run: &Path) {
-        let folder = Packs::under(run);
-        let deeds = |pack: &Pack| (pack.record.id.clone(), folder.deeds(&pack.record));
-        self.deeds = snapshot.packs.iter().map(deeds).collect();
+    /// A new look.
+    pub(crate) fn take(&mut self, snapshot: Snapshot) {
         let mut before = std::mem::take(&mut self.curves);
         for pack in &snapshot.packs {
             let mut curve = before.remove(&pack.record.id).unwrap_or_default();
@@ -130,10 +126,6 @@ impl View {
         while self.events.len() > EVENTS {
             self.events.pop_front();
         }
-    }
-
-    pub(crate) fn last_event(&self) -> u64 {
-        self.events.back().map_or(0, |event| event.number)
     }
 
     /// The packs that pass the filter, in order.
@@ -160,7 +152,12 @@ impl View {
         };
         match self.sort {
             Sort::Class => {}
-            Sort::Name => packs.sort_by_key(|pack| pack.record.title()),
+            // As they are shown: the name comes first.
+            Sort::Name => packs.sort_by_cached_key(|pack| {
+                let record = &pack.record;
+                let name = record.names.name.as_ref().unwrap_or(&record.id);
+                (name.clone(), record.title())
+            }),
             Sort::Memory => packs.sort_by_key(|pack| Reverse(pack.working_set())),
             Sort::Cpu => most(&|pack| rates(pack).cpu, &mut packs),
             Sort::Held => most(&|pack| rates(pack).throttled, &mut packs),

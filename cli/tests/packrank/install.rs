@@ -1,8 +1,10 @@
 //! `packrank install` and `uninstall` on a folder that stands in for the
 //! root, with the containerd of this machine. The guest does it on real nodes.
+//! Only CRI-O, which Debian does not have, is a stand-in everywhere.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,20 +19,23 @@ const PROGRAMS: [&str; 4] = [
 ];
 
 /// A node with this machine's containerd, and packrank unpacked beside it.
-struct Node {
+pub struct Node {
     folder: TempDir,
 }
 
 impl Node {
     /// `None`, and says so, where it cannot be.
-    fn with_containerd() -> Option<Node> {
+    pub fn with_containerd() -> Option<Node> {
         let containerd = ["/usr/bin/containerd", "/usr/local/bin/containerd"]
             .into_iter()
             .find(|path| Path::new(path).is_file());
         let root =
             fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
         let (Some(containerd), true) = (containerd, root) else {
-            eprintln!("SKIPPED: no containerd on this machine, or not root");
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: no containerd on this machine, or not root"
+            );
             return None;
         };
         let node = Node::bare();
@@ -38,7 +43,7 @@ impl Node {
         Some(node)
     }
 
-    fn bare() -> Node {
+    pub fn bare() -> Node {
         let folder = tempfile::tempdir().unwrap();
         let beside = folder.path().join("unpacked");
         fs::create_dir_all(&beside).unwrap();
@@ -52,12 +57,12 @@ impl Node {
         Node { folder }
     }
 
-    fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
 
     /// Exit status, stdout, stderr.
-    fn packrank(&self, args: &[&str]) -> (i32, String, String) {
+    pub fn packrank(&self, args: &[&str]) -> (i32, String, String) {
         let output = Command::new(self.folder.path().join("unpacked/packrank"))
             .args(args)
             .arg("--root")
@@ -72,13 +77,13 @@ impl Node {
         )
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub fn write(&self, path: &str, text: &str) {
         let place = self.root().join(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, text).unwrap();
     }
 
-    fn read(&self, path: &str) -> String {
+    pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.root().join(path)).unwrap()
     }
 
@@ -210,5 +215,166 @@ fn an_engine_that_is_not_there_is_said_so() {
         let (status, _, wrong) = node.packrank(&["install", "--for", engine, "--dry-run"]);
         assert_eq!(status, 1);
         assert_eq!(wrong, format!("packrank: {said} is not installed here\n"));
+    }
+}
+
+const CRIO: &str = "etc/crio/crio.conf.d/99-packrank.conf";
+
+/// A stand-in for CRI-O, which Debian does not have: `crio config` with the
+/// file and the drop-ins it is told of, passed through `filter`. What the real
+/// one makes of them it does not know.
+fn crio(node: &Node, filter: &str) {
+    let script = format!(
+        r#"#!/bin/sh
+PATH=/usr/bin:/bin
+while [ $# -gt 0 ]; do
+  case $1 in
+    --config) file=$2; shift ;;
+    --config-dir) folder=$2; shift ;;
+  esac
+  shift
+done
+cat ${{file:+"$file"}} "$folder"/*.conf | {filter}
+"#
+    );
+    packrank_executable::write(&node.root().join("usr/bin/crio"), &script);
+}
+
+#[test]
+fn crio_is_asked_with_its_own_file_and_what_it_comments_out_does_not_count() {
+    let node = Node::bare();
+    crio(&node, "cat");
+    node.write("etc/crio/crio.conf", "[crio.api]\nstream_port = \"0\"\n");
+    let theirs = "etc/crio/crio.conf.d/10-mine.conf";
+    node.write(theirs, "[crio.image]\npause_command = \"/pause\"\n");
+    packrank_executable::write(&node.root().join("usr/bin/conmon"), "#!/bin/sh\n");
+    let before = node.state();
+    let (status, said, wrong) = node.packrank(&["install", "--for", "crio", "--class-runtimes"]);
+    assert_eq!((status, wrong.as_str()), (0, ""), "{said}");
+    let written = node.read(CRIO);
+    assert!(written.contains("[crio.runtime.runtimes.packrank-low]"));
+    // Without the flag again: the classes' runtimes stay.
+    let (_, said, _) = node.packrank(&["install", "--for", "crio"]);
+    assert!(said.contains("nothing to change"), "{said}");
+    assert_eq!(node.read(CRIO), written);
+    // Somebody made one of ours the default meanwhile.
+    let default = "etc/crio/crio.conf.d/99-zz.conf";
+    node.write(
+        default,
+        "[crio.runtime]\ndefault_runtime = \"packrank-low\"\n",
+    );
+    let installed = node.state();
+    let (status, _, wrong) = node.packrank(&["uninstall"]);
+    assert_eq!(status, 1);
+    assert!(wrong.contains("default_runtime is packrank-low"), "{wrong}");
+    assert_eq!(node.state(), installed);
+    fs::remove_file(node.root().join(default)).unwrap();
+    node.packrank(&["uninstall"]);
+    assert_eq!(node.state(), before);
+
+    for (filter, part) in [
+        ("sed 's/^/# /'", "it does not see handler packrank"),
+        (
+            "sed s/packrank-runtime/runc/",
+            "it does not see handler packrank",
+        ),
+        (
+            "{ echo no >&2; exit 1; }",
+            "accept the change, so it was not made: no",
+        ),
+    ] {
+        crio(&node, filter);
+        let before = node.state();
+        let (status, _, wrong) = node.packrank(&["install", "--for", "crio"]);
+        assert_eq!(status, 1);
+        assert!(wrong.contains(part), "{filter}: {wrong}");
+        assert_eq!(node.state(), before);
+    }
+}
+
+/// Packages put it where no PATH leads, and CRI-O does not start with a handler
+/// whose conmon it does not find.
+#[test]
+fn crios_handlers_have_the_conmon_of_the_one_that_is_there() {
+    // What `crio config` leaves out is the default that is CRI-O's own.
+    for default in ["", "default_runtime = \"other\"\n"] {
+        let node = Node::bare();
+        crio(&node, "cat");
+        let handlers = format!(
+            "[crio.runtime]\n{default}[crio.runtime.runtimes.crun]\n\
+             runtime_path = \"/usr/libexec/crio/crun\"\nruntime_type = \"pod\"\n\
+             monitor_path = \"/usr/libexec/crio/conmonrs\"\n\
+             [crio.runtime.runtimes.other]\nruntime_path = \"/opt/other/runc\"\n\
+             monitor_path = \"/opt/other/conmon\"\n"
+        );
+        node.write("etc/crio/crio.conf.d/10-crio.conf", &handlers);
+        let before = node.state();
+        let (status, _, wrong) = node.packrank(&["install", "--for", "crio"]);
+        assert_eq!(status, 1);
+        assert!(wrong.contains("no conmon was found"), "{wrong}");
+        assert_eq!(node.state(), before);
+        node.write("usr/libexec/crio/conmon", "");
+        node.write("opt/other/conmon", "");
+        let (status, said, wrong) = node.packrank(&["install", "--for", "crio"]);
+        assert_eq!((status, wrong.as_str()), (0, ""), "{said}");
+        let (folder, engine) = match default {
+            "" => ("/usr/libexec/crio", "crun"),
+            _ => ("/opt/other", "runc"),
+        };
+        // None is in PATH here.
+        assert!(
+            said.contains(&format!("[engine] path = \"{folder}/{engine}\"")),
+            "{said}"
+        );
+        let monitor = format!("runtime_type = \"oci\"\nmonitor_path = \"{folder}/conmon\"\n");
+        assert!(node.read(CRIO).contains(&monitor), "{}", node.read(CRIO));
+    }
+}
+
+#[test]
+fn make_install_puts_all_under_destdir_and_make_uninstall_takes_it_away() {
+    let node = Node::bare();
+    let make = |target: &str, prefix: &str| {
+        let output = Command::new(crate::run::root().join("../scripts").join(target))
+            .env("PACKRANK_BIN", node.folder.path().join("unpacked"))
+            .env("DESTDIR", node.root())
+            .env("PREFIX", prefix)
+            .output()
+            .unwrap();
+        let wrong = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{target}: {wrong}");
+    };
+    let files = |node: &Node| -> Vec<String> {
+        let state = node.state().into_iter();
+        let files = state.filter(|(path, _)| !path.is_dir() || path.is_symlink());
+        let names = files.map(|(path, _)| path.strip_prefix(node.root()).unwrap().to_owned());
+        names.map(|name| crate::run::text(&name)).collect()
+    };
+    for (prefix, unit) in [
+        ("/usr/local", "etc/systemd/system/packrank-watcher.service"),
+        ("/usr", "usr/lib/systemd/system/packrank-watcher.service"),
+    ] {
+        make("install", prefix);
+        let below = &prefix[1..];
+        let put = files(&node);
+        for name in [
+            "bin/packrank-runtime",
+            "bin/packrank-runtime-low",
+            "share/man/man1/packrank-install.1.gz",
+            "share/bash-completion/completions/packrank",
+            "share/zsh/site-functions/_packrank",
+            "share/doc/packrank/annotations.md",
+        ] {
+            assert!(put.contains(&format!("{below}/{name}")), "{name}: {put:?}");
+        }
+        let link = node.root().join(below).join("bin/packrank-runtime-low");
+        assert_eq!(fs::read_link(link).unwrap(), Path::new("packrank-runtime"));
+        let started = format!("ExecStart={prefix}/bin/packrank-watcher\n");
+        assert!(node.read(unit).contains(&started), "{}", node.read(unit));
+        let program = node.root().join(below).join("bin/packrank-runtime");
+        let mode = fs::metadata(program).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        make("uninstall", prefix);
+        assert_eq!(files(&node), [""; 0]);
     }
 }

@@ -3,6 +3,7 @@
 
 mod annotations;
 mod bad_input;
+mod docs;
 mod doctor;
 mod explain;
 mod generate;

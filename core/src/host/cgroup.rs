@@ -89,7 +89,7 @@ impl Cgroups {
                 (false, true) => Layout::Hybrid,
                 (false, false) => Layout::V1,
             },
-            cpu_idle: false,
+            cpu_idle: kernel() >= CPU_IDLE_SINCE,
             swap: root.join("memory/memory.memsw.limit_in_bytes").exists(),
             io_weight: v1_weight(&root.join("blkio")),
             delegated: false,
@@ -206,7 +206,7 @@ mod tests {
         ]);
         let hybrid = Cgroups::probe(hybrid.path(), || (6, 12), || true);
         assert_eq!(hybrid.layout, Layout::Hybrid);
-        assert!(hybrid.swap && !hybrid.cpu_idle);
+        assert!(hybrid.swap && hybrid.cpu_idle);
         assert_eq!(hybrid.controllers.len(), 2);
 
         let v1 = tree(&["cpu,cpuacct/tasks", "blkio/blkio.weight"]);

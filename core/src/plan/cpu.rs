@@ -57,22 +57,23 @@ impl Planner<'_> {
 
     fn weight(&mut self) -> Result<(), PlanError> {
         let mut shares = self.plain(Key::CpuShares)?;
-        let idle = self.plain(Key::CpuIdle)?;
+        let mut idle = self.plain(Key::CpuIdle)?;
         let cgroups = &self.inputs.host.cgroups;
         if idle.value != Some(Value::Switch(true)) {
             self.push(idle);
         } else if cgroups.cpu_idle {
-            shares.note = Some("not written: cpu.idle locks the weight at its least".to_owned());
+            let note = if cgroups.v2() {
+                "not written: cpu.idle locks the weight at its least"
+            } else {
+                idle.note = Some("by packrank itself: engines set it on cgroup v2 only".to_owned());
+                "until cpu.idle locks the weight at its least"
+            };
+            shares.note = Some(note.to_owned());
             self.push(idle);
-        } else if cgroups.v2() {
-            self.leave_out(
-                Key::CpuIdle,
-                "the kernel has no cpu.idle (Linux 5.15); cpu.shares holds",
-            )?;
         } else {
             self.leave_out(
                 Key::CpuIdle,
-                "engines set cpu.idle on cgroup v2 only; cpu.shares holds",
+                "the kernel has no cpu.idle (Linux 5.15); cpu.shares holds",
             )?;
         }
         self.push(shares);

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::Amount;
+
 /// Everything taken from, or given to, one pack.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -52,6 +54,15 @@ pub struct Taken {
     /// The value that pressure has brought it to; absent when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pressed: Option<u64>,
+}
+
+impl Taken {
+    /// What there is of it now.
+    #[must_use]
+    pub fn in_force(&self) -> Amount {
+        let number = self.pressed.or(self.adapted);
+        number.map_or(Amount::Unlimited, Amount::At)
+    }
 }
 
 /// A protection the watcher raised on a cgroup above packs.

@@ -137,6 +137,31 @@ fn foreign_and_damaged_files_say_so() {
     }
 }
 
+#[test]
+fn what_a_person_pinned_comes_before_use_and_use_before_the_plan() {
+    let mut record = record("a");
+    record
+        .settings
+        .put_amount(Key::NetworkEgress, Amount::At(5));
+    let mut deeds = Deeds::default();
+    let now = |record: &Record, deeds: &Deeds| record.in_force(deeds, Key::NetworkEgress);
+    assert_eq!(now(&record, &deeds), Some(Amount::At(5)));
+    let mut taken = Taken {
+        original: Some(5),
+        adapted: Some(3),
+        pressed: Some(2),
+    };
+    let name = Key::NetworkEgress.name();
+    deeds.taken.insert(name.to_owned(), taken);
+    assert_eq!(now(&record, &deeds), Some(Amount::At(2)));
+    taken.pressed = None;
+    deeds.taken.insert(name.to_owned(), taken);
+    assert_eq!(now(&record, &deeds), Some(Amount::At(3)));
+    record.pinned.put_amount(Key::NetworkEgress, Amount::At(4));
+    assert_eq!(now(&record, &deeds), Some(Amount::At(4)));
+    assert_eq!(record.in_force(&deeds, Key::NetworkIngress), None);
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

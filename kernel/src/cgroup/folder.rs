@@ -69,12 +69,17 @@ impl Folder {
     /// when it has been removed.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        let path = std::fs::read_link(link).unwrap_or_default();
+        let path = std::fs::read_link(self.held()).unwrap_or_default();
         match path.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
             Some(was) => PathBuf::from(OsStr::from_bytes(was)),
             None => path,
         }
+    }
+
+    /// A path under which it is found, and what is in it, wherever it
+    /// is by now.
+    pub(super) fn held(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))
     }
 
     /// Opens a file in it: never creating, never following a link.

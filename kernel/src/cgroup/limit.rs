@@ -6,7 +6,7 @@
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, GuaranteeFile};
 
-use super::parse::{cpu_max, number};
+use super::parse::{cpu_max, io_max, number, v1_least};
 use super::{Cgroup, CgroupError, Folder, Line};
 
 /// Microseconds of a CPU period where none is set: the kernel's default.
@@ -90,6 +90,23 @@ impl Cgroup {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Bytes per second that it may read and write, those of the disk that has
+    /// the least; `None` where none has a limit, or the kernel does not tell.
+    #[must_use]
+    pub fn io_rates(&self) -> [Option<u64>; 2] {
+        // Lines of at most 100 bytes, one for each disk with a limit: forty.
+        let mut buffer = [0; 4096];
+        if let Some(folder) = self.v1("blkio") {
+            let files = [
+                "blkio.throttle.read_bps_device",
+                "blkio.throttle.write_bps_device",
+            ];
+            return files.map(|name| v1_least(folder.read_into(name, &mut buffer).ok()?));
+        }
+        let text = self.unified().map(|f| f.read_into("io.max", &mut buffer));
+        text.and_then(Result::ok).map_or([None; 2], io_max)
     }
 
     /// The folder in which a controller's files are.

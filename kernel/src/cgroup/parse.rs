@@ -84,3 +84,25 @@ pub(super) fn cpu_max(text: &[u8]) -> Option<(Option<u64>, u64)> {
         quota => Some((Some(number(quota)?), period)),
     }
 }
+
+/// The least `rbps` and `wbps` of `io.max`: lines of `8:0 rbps=1 wbps=max …`.
+pub(super) fn io_max(text: &[u8]) -> [Option<u64>; 2] {
+    const KEYS: [&[u8]; 2] = [b"rbps=", b"wbps="];
+    let words = || text.split(|byte| byte.is_ascii_whitespace());
+    KEYS.map(|key| {
+        words()
+            .filter_map(|word| number(word.strip_prefix(key)?))
+            .min()
+    })
+}
+
+/// The least of a version 1 file of limits: lines of `8:0 1`.
+pub(super) fn v1_least(text: &[u8]) -> Option<u64> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| {
+            let at = line.iter().position(|byte| *byte == b' ')?;
+            number(&line[at..])
+        })
+        .min()
+}

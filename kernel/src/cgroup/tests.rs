@@ -1,6 +1,7 @@
 //! Trees as literals, and this machine's own hierarchies where it has them.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -141,6 +142,21 @@ fn limits_are_written_in_each_versions_own_words() {
 }
 
 #[test]
+fn the_disk_with_the_least_is_told() {
+    let (root, cgroup) = fake(V2, &[("unified", "/a/b")]);
+    assert_eq!(cgroup.io_rates(), [None, None]);
+    let text =
+        "8:0 rbps=2000 wbps=max riops=5 wiops=max\n8:16 rbps=1000 wbps=max riops=max wiops=max\n";
+    fs::write(root.path().join("a/b/io.max"), text).unwrap();
+    assert_eq!(cgroup.io_rates(), [Some(1000), None]);
+    let (root, cgroup) = fake(V1, &X);
+    assert_eq!(cgroup.io_rates(), [None, None]);
+    let file = "blkio/x/blkio.throttle.write_bps_device";
+    fs::write(root.path().join(file), "8:0 3000\n8:16 400\n").unwrap();
+    assert_eq!(cgroup.io_rates(), [None, Some(400)]);
+}
+
+#[test]
 fn paths_that_climb_or_name_only_roots_are_refused() {
     let root = tempfile::tempdir().unwrap();
     tree(root.path(), V2);
@@ -161,6 +177,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = (number(&bytes), flat(&bytes, b"max"), io_totals(&bytes), v1_totals(&bytes));
+        let _ = (parse::io_max(&bytes), parse::v1_least(&bytes));
         let _ = (meminfo(&bytes), parse::cpu_max(&bytes));
     }
 
@@ -170,6 +187,7 @@ proptest! {
     ) {
         let bytes = words.concat().into_bytes();
         let _ = (number(&bytes), flat(&bytes, b"max"), io_totals(&bytes), v1_totals(&bytes));
+        let _ = (parse::io_max(&bytes), parse::v1_least(&bytes));
         let _ = (meminfo(&bytes), parse::cpu_max(&bytes));
     }
 }
@@ -243,7 +261,7 @@ impl Drop for Real {
 #[test]
 fn a_real_cgroup_is_frozen_limited_and_killed() {
     let Some((mut real, cgroup)) = Real::make("kill") else {
-        eprintln!("SKIPPED: no cgroups can be made here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no cgroups can be made here");
         return;
     };
     assert!(cgroup.populated().unwrap());
@@ -266,7 +284,7 @@ fn a_real_cgroup_is_frozen_limited_and_killed() {
 #[test]
 fn a_real_cgroup_that_goes_between_two_reads_is_gone() {
     let Some((real, cgroup)) = Real::make("gone") else {
-        eprintln!("SKIPPED: no cgroups can be made here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no cgroups can be made here");
         return;
     };
     let reader = cgroup

@@ -4,7 +4,7 @@
 use std::os::fd::BorrowedFd;
 
 use packrank_core::key::Key;
-use packrank_core::record::{Amount, Deeds, Record};
+use packrank_core::record::{Deeds, Record};
 use packrank_core::value::{Dscp, Value};
 
 use super::error::Error;
@@ -68,7 +68,7 @@ pub fn apply_record(
 ) -> Result<Applied, Error> {
     let number = |key: Key| match change {
         Some((changed, value)) if changed == key => value.number(),
-        _ => in_force(record, deeds, key)?.number(),
+        _ => record.in_force(deeds, key)?.number(),
     };
     let dscp = match change {
         Some((_, Value::Dscp(dscp))) => Some(*dscp),
@@ -83,18 +83,6 @@ pub fn apply_record(
     apply(&target, &shape, &guard, &Means::default())
 }
 
-/// What a person pinned, else what use or pressure brought about, else the
-/// plan's. Deeds are written before they are done: this is what the kernel has
-/// or is about to get.
-fn in_force(record: &Record, deeds: &Deeds, key: Key) -> Option<Amount> {
-    let taken = deeds.taken.get(key.name()).map(|taken| {
-        let number = taken.pressed.or(taken.adapted);
-        number.map_or(Amount::Unlimited, Amount::At)
-    });
-    let pinned = record.pinned.amount(key);
-    pinned.or(taken).or_else(|| record.settings.amount(key))
-}
-
 fn written_dscp(record: &Record) -> Option<Dscp> {
     let name = Key::NetworkDscp.name();
     let mut figures = record.pinned.iter().chain(record.settings.iter());
@@ -102,37 +90,5 @@ fn written_dscp(record: &Record) -> Option<Dscp> {
     match Value::parse(Key::NetworkDscp, text.as_str()?) {
         Ok(Value::Dscp(dscp)) => Some(dscp),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use packrank_core::record::Taken;
-
-    #[test]
-    fn what_a_person_pinned_comes_before_use_and_use_before_the_plan() {
-        let mut record: Record = serde_json::from_value(serde_json::json!({
-            "version": 1, "id": "a", "priority": "low", "pid": 1, "started": 1, "cgroups": {},
-            "bundle": "/", "engine": "/", "settings": { "network.egress": 5 },
-        }))
-        .unwrap();
-        let mut deeds = Deeds::default();
-        let now = |record: &Record, deeds: &Deeds| in_force(record, deeds, Key::NetworkEgress);
-        assert_eq!(now(&record, &deeds), Some(Amount::At(5)));
-        let mut taken = Taken {
-            original: Some(5),
-            adapted: Some(3),
-            pressed: Some(2),
-        };
-        let name = Key::NetworkEgress.name();
-        deeds.taken.insert(name.to_owned(), taken);
-        assert_eq!(now(&record, &deeds), Some(Amount::At(2)));
-        taken.pressed = None;
-        deeds.taken.insert(name.to_owned(), taken);
-        assert_eq!(now(&record, &deeds), Some(Amount::At(3)));
-        record.pinned.put_amount(Key::NetworkEgress, Amount::At(4));
-        assert_eq!(now(&record, &deeds), Some(Amount::At(4)));
-        assert_eq!(in_force(&record, &deeds, Key::NetworkIngress), None);
     }
 }

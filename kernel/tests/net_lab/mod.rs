@@ -8,6 +8,7 @@
 pub mod traffic;
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -23,17 +24,26 @@ static TURN: Mutex<()> = Mutex::new(());
 pub fn on_a_host(test: impl FnOnce(&Host) + Send) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: needs root, to make network namespaces");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: needs root, to make network namespaces"
+        );
         return;
     }
     if Command::new("ip").arg("-V").output().is_err() {
-        eprintln!("SKIPPED: needs the ip program, to wire network namespaces");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: needs the ip program, to wire network namespaces"
+        );
         return;
     }
     thread::scope(|scope| {
         let run = scope.spawn(|| {
             if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-                eprintln!("SKIPPED: cannot make a network namespace: {errno}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED: cannot make a network namespace: {errno}"
+                );
                 return;
             }
             let host = Host { namespace: own() };

@@ -79,7 +79,7 @@ pub const PACK: &[Family<OfPack>] = &[
     Family {
         name: "pack_memory_guarantee",
         unit: "bytes",
-        help: "Memory that the kernel leaves it under pressure.",
+        help: "Memory in force that the kernel leaves it under pressure.",
         kind: Gauge,
         samples: &[(&[], |pack, _| pack.limit(Key::MemoryGuarantee).map(float))],
     },
@@ -105,16 +105,16 @@ pub const PACK: &[Family<OfPack>] = &[
         ],
     },
     Family {
-        name: "pack_network_limit_bytes_per_second",
-        unit: "",
-        help: "Rate its network is shaped to.",
+        name: "pack_network_limit",
+        unit: "bytes_per_second",
+        help: "Rate in force to which its network is shaped; absent where it is not.",
         kind: Gauge,
         samples: &[
             (&[("direction", "transmit")], |pack, _| {
-                pack.limit(Key::NetworkEgress).map(|n| float(n / BITS))
+                pack.network_limit[0].map(|n| float(n / BITS))
             }),
             (&[("direction", "receive")], |pack, _| {
-                pack.limit(Key::NetworkIngress).map(|n| float(n / BITS))
+                pack.network_limit[1].map(|n| float(n / BITS))
             }),
         ],
     },
@@ -139,16 +139,16 @@ pub const PACK: &[Family<OfPack>] = &[
         ],
     },
     Family {
-        name: "pack_io_limit_bytes_per_second",
-        unit: "",
-        help: "Rate to which its reads and writes are limited, each disk's.",
+        name: "pack_io_limit",
+        unit: "bytes_per_second",
+        help: "Rate in force to which the kernel limits its reads and writes, of the disk that has the least; absent where none is limited.",
         kind: Gauge,
         samples: &[
             (&[("direction", "read")], |pack, _| {
-                pack.limit(Key::IoReadBps).map(float)
+                pack.io_limit[0].map(float)
             }),
             (&[("direction", "write")], |pack, _| {
-                pack.limit(Key::IoWriteBps).map(float)
+                pack.io_limit[1].map(float)
             }),
         ],
     },

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ask::Told;
-use crate::latency::Histogram;
+use crate::latency::{Histogram, Source};
 use crate::snapshot::{Pack, Rates, Use};
 
 fn pack(number: u32, name: &str) -> Pack {
@@ -27,6 +27,7 @@ fn pack(number: u32, name: &str) -> Pack {
     });
     Pack {
         record: Arc::new(record),
+        deeds: Arc::default(),
         sample: Sample {
             populated: true,
             memory: Some(700 << 20),
@@ -43,6 +44,9 @@ fn pack(number: u32, name: &str) -> Pack {
         }),
         cpu_limit: Some(Amount::At(50_000)),
         memory_limit: Some(Amount::At(1 << 30)),
+        io_limit: [Some(1 << 20); 2],
+        network_limit: [Some(8_000_000); 2],
+        frozen: false,
         pressure: [Some(Pressure { some, full: some }); 3],
         network: Some([10, 20]),
         files: Some(Use {
@@ -72,6 +76,7 @@ fn snapshot(packs: Vec<Pack>) -> Arc<Snapshot> {
         },
         pressure: [None; 3],
         packs,
+        latency: Source::Requests,
         watcher: Some(Told::default()),
         took: 0.001,
     })
@@ -117,11 +122,36 @@ fn every_family_is_there_once_has_help_and_is_documented() {
     let page = include_str!("../../../docs/metrics.md");
     for name in names {
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
-        assert!(
-            page.contains(&format!("`{name}`")),
-            "docs/metrics.md lacks {name}"
-        );
+        let row = page.lines().find_map(|line| {
+            let rest = line.strip_prefix(&format!("| `{name}` | "))?;
+            let mut cells = rest.split(" | ");
+            Some((cells.next()?, cells.next()?))
+        });
+        let (kind, unit) = row.unwrap_or_else(|| panic!("docs/metrics.md lacks {name}"));
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
+        let start = format!("# UNIT {name} ");
+        let own = text.lines().find_map(|line| line.strip_prefix(&start));
+        match own {
+            Some(own) => assert_eq!(unit, format!("`{own}`"), "{name}"),
+            None => assert!(!unit.is_empty() && !unit.contains('`'), "{name}: {unit}"),
+        }
     }
+    // Nor is a family on the page that there is no more.
+    let rows = page.lines().filter(|line| line.starts_with("| `pack"));
+    assert_eq!(rows.count(), before);
+}
+
+#[test]
+fn where_latencies_come_from_is_in_their_help() {
+    let mut snapshot = snapshot(Vec::new());
+    let help = |snapshot: &Arc<Snapshot>| {
+        let text = encode(snapshot, &Tally::default()).unwrap();
+        let mut lines = text.lines().map(str::to_owned);
+        lines.find(|l| l.starts_with("# HELP pack_io_latency_seconds "))
+    };
+    assert!(help(&snapshot).unwrap().contains("BPF"));
+    Arc::make_mut(&mut snapshot).latency = Source::Means("not\nallowed".to_owned());
+    assert!(help(&snapshot).unwrap().ends_with(": not allowed."));
 }
 
 #[test]

@@ -4,10 +4,15 @@ use super::*;
 fn requests_are_understood_whole_or_waited_for() {
     for (text, asked) in [
         (
-            "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /metrics HTTP/1.1\r\nHost: x\r\naccept: text/plain;q=0.5, \
+             Application/OpenMetrics-Text;version=1.0.0\r\n\r\n",
             Some(Asked::Metrics),
         ),
-        ("GET /metrics?name=x HTTP/1.0\r\n\r\n", Some(Asked::Metrics)),
+        (
+            "GET /metrics HTTP/1.1\r\nAccept: */*\r\n\r\n",
+            Some(Asked::Older),
+        ),
+        ("GET /metrics?name=x HTTP/1.0\r\n\r\n", Some(Asked::Older)),
         ("GET / HTTP/1.1\r\n\r\n", Some(Asked::Other)),
         ("POST /metrics HTTP/1.1\r\n\r\n", Some(Asked::Change)),
         ("GET /metrics HTTP/1.1\r\nHost:", None),

@@ -31,8 +31,34 @@ pub fn apply(record: &Record, planned: &Planned) -> Result<Vec<String>, AttachEr
     let resources = document.object("linux").and_then(|l| l.object("resources"));
     let resources = Resources::read(&resources.map_err(refusal)?).map_err(refusal)?;
     let place = place(record)?;
-    let limits = live::of_resources(&resources, scale(record, &place));
+    let mut limits = live::of_resources(&resources, scale(record, &place));
+    if idle_here(planned) {
+        // It may be idle already, and then the kernel refuses a weight.
+        limits.retain(|limit| !matches!(limit, Limit::Shares(..)));
+    }
     write(record, &place, &limits)
+}
+
+/// Marks it idle on cgroup v1, where no engine does. That this could not be
+/// is a note: its shares hold.
+pub fn idle(record: &Record, planned: &Planned) -> Vec<String> {
+    if !idle_here(planned) {
+        return Vec::new();
+    }
+    let marked = place(record).and_then(|place| write(record, &place, &[Limit::Idle(true)]));
+    marked.unwrap_or_else(|error| vec![format!("cpu.idle: {}", chain(&error))])
+}
+
+/// What outlives its container must not refuse the weight of the next one
+/// there. One that is gone is no error.
+pub fn idle_no_more(record: &Record) {
+    if let Ok(place) = place(record) {
+        let _ = live::apply(&place, &[Limit::Idle(false)], None);
+    }
+}
+
+fn idle_here(planned: &Planned) -> bool {
+    planned.plan.idle_by_us(&planned.host.cgroups)
 }
 
 fn refusal(error: packrank_core::spec::DocumentError) -> AttachError {

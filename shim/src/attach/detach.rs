@@ -14,7 +14,7 @@ use packrank_kernel::{disk, net};
 
 use super::effects::projects;
 use super::namespaces::{Entry, Namespaces, Owner};
-use super::{chain, identity, register};
+use super::{cgroup, chain, identity, register};
 
 /// What was found and removed, and what was not.
 #[derive(Debug, Default)]
@@ -41,7 +41,9 @@ impl Swept {
 pub fn detach(id: &str, run: &Path) -> Swept {
     let mut swept = Swept::default();
     let packs = Packs::under(run);
-    let name = packs.read(id).ok().and_then(|record| namespace(&record));
+    let record = packs.read(id).ok();
+    record.iter().for_each(cgroup::idle_no_more);
+    let name = record.and_then(|record| namespace(&record));
     let removed = packs.remove(id).map_err(|e| e.to_string());
     swept.note(format!("record of {id}"), removed);
     let entry = name.map(|name| Namespaces::under(run).named(&name));
@@ -130,11 +132,9 @@ fn quotas(run: &Path, packs: &Packs, swept: &mut Swept) {
         swept.failed.push(format!("disk quotas: {}", chain(&error)));
         Vec::new()
     });
-    for entry in entries {
-        if packs.read(&entry.id).is_err() {
-            let removed = disk::remove(&entry.id, &registry).map_err(|e| chain(&e));
-            swept.note(format!("disk quota of {}", entry.id), removed);
-        }
+    for entry in entries.iter().filter(|entry| forgotten(packs, &entry.id)) {
+        let removed = disk::remove(&entry.id, &registry).map_err(|e| chain(&e));
+        swept.note(format!("disk quota of {}", entry.id), removed);
     }
     match disk::sweep(&registry) {
         Ok(projects) => swept.removed.extend(
@@ -157,6 +157,24 @@ fn records(packs: &Packs) -> impl Iterator<Item = Record> + use<> {
     all.into_iter().filter_map(|(_, record)| record.ok())
 }
 
+/// Records whose process is gone.
+fn ended(packs: &Packs) -> impl Iterator<Item = Record> + use<> {
+    records(packs).filter(|record| identity::started(record.pid) != Some(record.started))
+}
+
+/// Whether nobody knows a container of this id.
+fn forgotten(packs: &Packs, id: &str) -> bool {
+    packs.read(id).is_err()
+}
+
+/// Whether an object of ours belongs to none of those that live.
+fn is_nobodys(ours: &Ours, living: &[String]) -> bool {
+    match &ours.owner {
+        Some(id) => !living.contains(id),
+        None => !living.iter().any(|id| ours.object.is_named_for(id)),
+    }
+}
+
 fn network(id: &str, swept: &mut Swept) {
     match net::remove(id) {
         Ok(objects) => swept
@@ -174,12 +192,10 @@ fn network(id: &str, swept: &mut Swept) {
 pub fn sweep(run: &Path) -> Swept {
     let mut swept = Swept::default();
     let packs = Packs::under(run);
-    for record in records(&packs) {
-        if identity::started(record.pid) != Some(record.started) {
-            let one = detach(&record.id, run);
-            swept.removed.extend(one.removed);
-            swept.failed.extend(one.failed);
-        }
+    for record in ended(&packs) {
+        let one = detach(&record.id, run);
+        swept.removed.extend(one.removed);
+        swept.failed.extend(one.failed);
     }
     // Before its owner's entry no object comes into being: what is listed
     // here, and has no living entry after, is nobody's.
@@ -198,16 +214,44 @@ pub fn sweep(run: &Path) -> Swept {
             }
         }
     }
-    for Ours { object, owner } in ours {
+    for Ours { object, owner } in ours.into_iter().filter(|one| is_nobodys(one, &owners)) {
         match owner {
-            Some(id) if !owners.contains(&id) => network(&id, &mut swept),
-            None if !owners.iter().any(|id| object.is_named_for(id)) => {
+            Some(id) => network(&id, &mut swept),
+            None => {
                 let removed = net::remove_nameless(&object).map_err(|e| chain(&e));
                 swept.note(format!("{object:?} without an owner"), removed);
             }
-            _ => {}
         }
     }
     quotas(run, &packs, &mut swept);
     swept
+}
+
+/// What containers that are gone left behind, one line each: what [`sweep`]
+/// would begin with. Nothing is touched.
+#[must_use]
+pub fn left(run: &Path) -> Vec<String> {
+    let packs = Packs::under(run);
+    let mut left: Vec<String> = ended(&packs)
+        .map(|record| format!("record of {}", record.id))
+        .collect();
+    let mut owners = Vec::new();
+    for entry in Namespaces::under(run).all() {
+        match entry.read() {
+            Some(owner) if entry.alive() => owners.push(owner.id),
+            Some(owner) => left.push(format!("network entry of {}", owner.id)),
+            None => left.push("unreadable network entry".to_owned()),
+        }
+    }
+    let ours = net::list_ours().unwrap_or_default();
+    for Ours { object, owner } in ours.iter().filter(|one| is_nobodys(one, &owners)) {
+        left.push(match owner {
+            Some(id) => format!("{object:?} of {id}"),
+            None => format!("{object:?} without an owner"),
+        });
+    }
+    let quotas = disk::list(&projects(run)).unwrap_or_default();
+    let quotas = quotas.into_iter().filter(|q| forgotten(&packs, &q.id));
+    left.extend(quotas.map(|quota| format!("disk quota of {}", quota.id)));
+    left
 }

@@ -1,4 +1,5 @@
-//! A pod through containerd's CRI plugin, asked as kubelet asks.
+//! Pods through containerd's CRI plugin, asked as kubelet asks: under our shim, and under the stock one
+//! as `packrank install` sets it up.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use k8s_cri::v1::{
     StopPodSandboxRequest, UpdateContainerResourcesRequest,
 };
 use tokio::net::UnixStream;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use packrank_tests::containerd::{IMAGE, World, pods};
+use packrank_tests::containerd::{IMAGE, PACKRANK, STOCK, World, pods};
 
 type Client = RuntimeServiceClient<Channel>;
 
@@ -36,37 +38,90 @@ fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(owned).collect()
 }
 
-/// The pod: two classes by container, none by itself.
-fn pod(world: &World) -> PodSandboxConfig {
-    PodSandboxConfig {
-        metadata: Some(PodSandboxMetadata {
-            name: "pod".to_owned(),
-            uid: "uid".to_owned(),
-            namespace: "default".to_owned(),
-            attempt: 0,
-        }),
-        hostname: "pod".to_owned(),
-        log_directory: world.path("logs").display().to_string(),
-        annotations: map(&[
-            ("web.packrank.io/priority", "low"),
-            ("batch.packrank.io/priority", "scavenger"),
-        ]),
-        linux: Some(LinuxPodSandboxConfig {
-            cgroup_parent: format!("/{}", world.cgroup),
-            ..LinuxPodSandboxConfig::default()
-        }),
-        ..PodSandboxConfig::default()
+/// A pod to be asked for.
+struct Pod<'a> {
+    /// As a RuntimeClass names it.
+    handler: &'a str,
+    namespace: &'a str,
+    annotations: &'a [(&'a str, &'a str)],
+}
+
+/// Two classes by container, none by itself.
+const TWO: [(&str, &str); 2] = [
+    ("web.packrank.io/priority", "low"),
+    ("batch.packrank.io/priority", "scavenger"),
+];
+
+/// One in the example's namespace.
+fn shop<'a>(handler: &'a str, annotations: &'a [(&'a str, &'a str)]) -> Pod<'a> {
+    Pod {
+        handler,
+        namespace: "shop",
+        annotations,
     }
+}
+
+impl Pod<'_> {
+    fn config(&self, world: &World) -> PodSandboxConfig {
+        PodSandboxConfig {
+            metadata: Some(PodSandboxMetadata {
+                name: "pod".to_owned(),
+                uid: "uid".to_owned(),
+                namespace: self.namespace.to_owned(),
+                attempt: 0,
+            }),
+            hostname: "pod".to_owned(),
+            log_directory: world.path("logs").display().to_string(),
+            annotations: map(self.annotations),
+            linux: Some(LinuxPodSandboxConfig {
+                cgroup_parent: format!("/{}", world.cgroup),
+                ..LinuxPodSandboxConfig::default()
+            }),
+            ..PodSandboxConfig::default()
+        }
+    }
+
+    /// Its sandbox, started.
+    async fn run(&self, client: &mut Client, world: &World) -> String {
+        let request = RunPodSandboxRequest {
+            config: Some(self.config(world)),
+            runtime_handler: self.handler.to_owned(),
+        };
+        let ran = client.run_pod_sandbox(request).await.unwrap();
+        ran.into_inner().pod_sandbox_id
+    }
+
+    /// It, and a container of it; what that came to.
+    async fn with_web(
+        &self,
+        client: &mut Client,
+        world: &World,
+    ) -> (String, Result<String, Status>) {
+        let sandbox = self.run(client, world).await;
+        let web = start(client, world, self, &sandbox, ("web", 0)).await;
+        (sandbox, web)
+    }
+}
+
+async fn stop(client: &mut Client, pod_sandbox_id: String) {
+    let stop = StopPodSandboxRequest {
+        pod_sandbox_id: pod_sandbox_id.clone(),
+    };
+    client.stop_pod_sandbox(stop).await.unwrap();
+    client
+        .remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id })
+        .await
+        .unwrap();
 }
 
 /// Makes and starts one of the pod's containers.
 async fn start(
     client: &mut Client,
     world: &World,
+    pod: &Pod<'_>,
     sandbox: &str,
-    name: &str,
-    attempt: u32,
-) -> String {
+    (name, attempt): (&str, u32),
+) -> Result<String, Status> {
     let config = ContainerConfig {
         metadata: Some(ContainerMetadata {
             name: name.to_owned(),
@@ -83,19 +138,15 @@ async fn start(
     let request = CreateContainerRequest {
         pod_sandbox_id: sandbox.to_owned(),
         config: Some(config),
-        sandbox_config: Some(pod(world)),
+        sandbox_config: Some(pod.config(world)),
     };
-    let id = client
-        .create_container(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .container_id;
+    let created = client.create_container(request).await?;
+    let container_id = created.into_inner().container_id;
     let request = StartContainerRequest {
-        container_id: id.clone(),
+        container_id: container_id.clone(),
     };
-    client.start_container(request).await.unwrap();
-    id
+    client.start_container(request).await?;
+    Ok(container_id)
 }
 
 async fn remove(client: &mut Client, id: &str) {
@@ -163,27 +214,57 @@ fn a_pod_has_one_shim_a_class_for_each_container_and_leaves_nothing() {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(life(world));
-        world.wait("its shim has gone", || world.shims("").is_empty());
-        assert_eq!(ours(), (String::new(), 0));
+        // What `install` registers, in the example's namespace; and our own shim.
+        for (handler, shim, namespace) in
+            [("packrank", STOCK, "shop"), ("shim", PACKRANK, "default")]
+        {
+            let pod = Pod {
+                handler,
+                namespace,
+                annotations: &TWO,
+            };
+            runtime.block_on(life(world, &pod, shim));
+            world.wait("its shim has gone", || world.shims_of(shim, "").is_empty());
+            assert_eq!(ours(), (String::new(), 0), "{handler}");
+        }
+        runtime.block_on(bounds(world));
+        assert_eq!(ours(), (String::new(), 0), "at last");
     });
 }
 
-async fn life(world: &World) {
+/// A class by the handler's name; and what the example's policy refuses the namespace, in its words.
+async fn bounds(world: &World) {
     let mut client = client(world.path("sock")).await;
-    let request = RunPodSandboxRequest {
-        config: Some(pod(world)),
-        runtime_handler: "packrank".to_owned(),
-    };
-    let sandbox = client
-        .run_pod_sandbox(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .pod_sandbox_id;
-    let web = start(&mut client, world, &sandbox, "web", 0).await;
-    let batch = start(&mut client, world, &sandbox, "batch", 0).await;
-    assert_eq!(world.shims("").len(), 1, "one shim for the pod");
+    let (sandbox, web) = shop("packrank-scavenger", &[])
+        .with_web(&mut client, world)
+        .await;
+    let web = web.unwrap();
+    assert_eq!(world.kernel("pids", &web, "pids.max"), "128");
+    assert_eq!(memory(world, &web), (256_u64 << 20).to_string());
+    stop(&mut client, sandbox).await;
+    let limit = "web.packrank.io/memory.limit";
+    for (class, key, value, why) in [
+        ("low", limit, "64Mi", "at least 128 MiB"),
+        ("high", limit, "9Gi", "at most 8 GiB"),
+        ("critical", "web.packrank.io/pids", "9", "high"),
+    ] {
+        let annotations = [("web.packrank.io/priority", class), (key, value)];
+        let pod = shop("packrank", &annotations);
+        let (sandbox, web) = pod.with_web(&mut client, world).await;
+        let said = web.unwrap_err();
+        assert!(said.message().contains(why), "{said}");
+        stop(&mut client, sandbox).await;
+    }
+}
+
+async fn life(world: &World, pod: &Pod<'_>, shim: &str) {
+    let mut client = client(world.path("sock")).await;
+    let sandbox = pod.run(&mut client, world).await;
+    let web = start(&mut client, world, pod, &sandbox, ("web", 0)).await;
+    let batch = start(&mut client, world, pod, &sandbox, ("batch", 0)).await;
+    let (web, batch) = (web.unwrap(), batch.unwrap());
+    let shims = world.shims_of(shim, "").len();
+    assert_eq!(shims, 1, "one shim for the pod");
 
     assert_eq!(world.kernel("pids", &web, "pids.max"), "512");
     assert_eq!(world.kernel("pids", &batch, "pids.max"), "128");
@@ -229,7 +310,8 @@ async fn life(world: &World) {
 
     // The network is the pod's, for the highest of its classes: 5 Mbit/s.
     remove(&mut client, &batch).await;
-    let batch = start(&mut client, world, &sandbox, "batch", 1).await;
+    let batch = start(&mut client, world, pod, &sandbox, ("batch", 1)).await;
+    let batch = batch.unwrap();
     assert_eq!(
         world.kernel("pids", &batch, "pids.max"),
         "128",
@@ -246,15 +328,7 @@ async fn life(world: &World) {
     for id in [&web, &batch] {
         remove(&mut client, id).await;
     }
-    let pod_sandbox_id = sandbox;
-    let stop = StopPodSandboxRequest {
-        pod_sandbox_id: pod_sandbox_id.clone(),
-    };
-    client.stop_pod_sandbox(stop).await.unwrap();
-    client
-        .remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id })
-        .await
-        .unwrap();
+    stop(&mut client, sandbox).await;
 }
 
 /// Measures from the pod to the bridge, past the burst. 5 Mbit/s of IP packets are 4.83 of TCP's

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use nix::mount::{MntFlags, umount2};
 use packrank_tests::apart::apart;
 use packrank_tests::bundle::Bundle;
+use packrank_tests::kernel;
 use packrank_tests::program;
 use packrank_tests::skipped::skipped;
 
@@ -30,12 +31,13 @@ pub fn each(test: &'static str, body: impl Fn(&Engine) + Send + Sync) {
     if !nix::unistd::geteuid().is_root() {
         return skipped(test, "not root");
     }
-    if super::v2() {
+    if kernel::v2() {
         return skipped(
             test,
             "the host is on cgroup v2: the guest's cases read that back",
         );
     }
+    let _ = (program::runtime(), program::hook());
     for name in ["runc", "crun", "youki", "packrank-engine"] {
         let Some(program) = program::an_engine(name) else {
             skipped(&format!("{test} on {name}"), "not installed");

@@ -13,7 +13,8 @@ use std::process::Stdio;
 
 use engine::{Engine, each};
 use packrank_tests::bundle::Bundle;
-use packrank_tests::kernel::folder;
+use packrank_tests::kernel::{file, idle};
+use packrank_tests::skipped::skipped;
 use serde_json::json;
 
 /// Class; shares; quota in µs; memory; soft limit; processes; open files;
@@ -94,17 +95,8 @@ const FIGURES: [Figures; 5] = [
     ),
 ];
 
-fn v2() -> bool {
-    std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
-}
-
-fn file(pid: u32, controller: &str, name: &str) -> String {
-    let path = folder(pid, controller).unwrap().join(name);
-    fs::read_to_string(&path)
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-        .trim()
-        .to_owned()
-}
+/// What the kernel says of an idle cgroup's shares (WEIGHT_IDLEPRIO).
+const IDLE_SHARES: u64 = 3;
 
 fn bundle(engine: &Engine, name: &str, class: &str) -> Bundle {
     let bundle = Bundle::busybox(&engine.path(name), &["sleep", "300"], |spec| {
@@ -120,8 +112,14 @@ fn each_class_is_what_the_kernel_says() {
         for (class, shares, quota, memory, soft, pids, files, bytes, operations, oom) in FIGURES {
             let pid = engine.run(&bundle(engine, class, class), class);
             let at = format!("{} {class}", engine.name);
+            let idle = idle(pid).filter(|_| class == "scavenger");
+            assert!(idle.as_deref().is_none_or(|idle| idle == "1"), "{at}");
             for (controller, name, want) in [
-                ("cpu", "cpu.shares", shares),
+                (
+                    "cpu",
+                    "cpu.shares",
+                    if idle.is_some() { IDLE_SHARES } else { shares },
+                ),
                 ("cpu", "cpu.cfs_quota_us", quota),
                 ("cpu", "cpu.cfs_period_us", 100_000),
                 ("memory", "memory.limit_in_bytes", memory),
@@ -231,6 +229,38 @@ fn an_update_never_passes_the_plan_and_never_undoes_the_last_one() {
             engine.name
         );
         engine.remove("u");
+        assert_eq!(engine.left(), Vec::<String>::new());
+    });
+}
+
+/// The kernel refuses a weight for what is idle, and the engine would fail.
+#[test]
+fn an_update_of_an_idle_container_names_no_shares() {
+    each("idle", |engine| {
+        let pid = engine.run(&bundle(engine, "i", "scavenger"), "i");
+        if idle(pid).is_none() {
+            return skipped(engine.name, "this kernel has no cpu.idle");
+        }
+        let id = engine.id("i");
+        for (flag, asked, memory) in [
+            ("--memory", "104857600", "104857600"),
+            ("--cpu-share", "4096", "104857600"),
+        ] {
+            let status = engine
+                .ranked(&["update", flag, asked, &id])
+                .status()
+                .unwrap();
+            assert!(
+                status.success(),
+                "{} {flag}: {}",
+                engine.name,
+                engine.said()
+            );
+            assert_eq!(idle(pid).unwrap(), "1", "{} {flag}", engine.name);
+            let limit = file(pid, "memory", "memory.limit_in_bytes");
+            assert_eq!(limit, memory, "{} {flag}", engine.name);
+        }
+        engine.remove("i");
         assert_eq!(engine.left(), Vec::<String>::new());
     });
 }

@@ -1,6 +1,9 @@
 //! A container's life: shaped before its first instruction, gone after its
 //! last; and two hundred of them.
 
+use packrank_tests::kernel::{file, idle, v2};
+use packrank_tests::skipped::skipped;
+
 use crate::world::{id, world};
 
 #[test]
@@ -104,26 +107,8 @@ fn a_bare_engine_with_only_our_hook_gets_the_plan_on_its_live_cgroup() {
         let before = bundle.bytes();
         let id = id("bare");
         let pid = world.create_bare(&bundle, &id);
-        let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-        let file = |controller: &str, name: &str| {
-            let line = cgroups
-                .lines()
-                .find(|l| l.split(':').nth(1) == Some(controller));
-            let path = line
-                .unwrap()
-                .rsplit(':')
-                .next()
-                .unwrap()
-                .trim_start_matches('/');
-            let folder = std::path::Path::new("/sys/fs/cgroup")
-                .join(controller)
-                .join(path);
-            std::fs::read_to_string(folder.join(name))
-                .unwrap()
-                .trim()
-                .to_owned()
-        };
-        if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        let file = |controller: &str, name: &str| file(pid, controller, name);
+        if v2() {
             assert_eq!(file("", "memory.max"), (512u64 << 20).to_string());
             assert_eq!(file("", "cpu.max"), "50000 100000");
         } else {
@@ -139,7 +124,7 @@ fn a_bare_engine_with_only_our_hook_gets_the_plan_on_its_live_cgroup() {
         assert_eq!(score.trim(), "500");
         let cli = packrank_tests::program::cli().to_str().unwrap();
         world.run(cli, &["set", &id, "pids=100", "cpu.quota=20%"]);
-        if !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        if !v2() {
             assert_eq!(file("pids", "pids.max"), "100");
             assert_eq!(file("cpu", "cpu.cfs_quota_us"), "20000");
         }
@@ -150,6 +135,29 @@ fn a_bare_engine_with_only_our_hook_gets_the_plan_on_its_live_cgroup() {
         assert_eq!(above.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&above.stderr).contains("at most 512"));
         assert_eq!(bundle.bytes(), before);
+        world.remove(&id);
+        assert_eq!(world.ours(), Vec::<String>::new());
+    });
+}
+
+/// The next one in that place would be refused its shares.
+#[test]
+fn a_cgroup_that_outlives_its_scavenger_is_idle_no_more() {
+    world("idle", |world| {
+        let bundle = world.bundle("one", |spec| {
+            spec["annotations"] = serde_json::json!({ "packrank.io/priority": "scavenger" });
+        });
+        let id = id("idle");
+        let pid = world.create(&bundle, &id);
+        if idle(pid).is_none() {
+            world.remove(&id);
+            return skipped("idle", "this kernel has no cpu.idle");
+        }
+        assert_eq!(idle(pid).unwrap(), "1");
+        let state = serde_json::json!({ "id": id, "pid": 0, "bundle": bundle.path });
+        let output = world.hook("poststop", state.to_string().as_bytes());
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(idle(pid).unwrap(), "0");
         world.remove(&id);
         assert_eq!(world.ours(), Vec::<String>::new());
     });

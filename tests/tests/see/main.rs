@@ -8,9 +8,11 @@
 
 mod dashboard;
 mod follow;
+mod latency;
 mod metrics;
 mod prometheus;
 mod report;
 mod rules;
 mod top;
+mod wire;
 mod workload;

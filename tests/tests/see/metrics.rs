@@ -3,15 +3,18 @@
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::Duration;
 
-use packrank_tests::node::http;
+use packrank_tests::apart::apart;
+use packrank_tests::node::{Node, http, http_of};
+use packrank_tests::skipped::skipped;
 use serde_json::json;
 
-use crate::workload;
+use crate::{prometheus, wire, workload};
 
 /// The number behind a sample's name and labels, if it is there once.
-fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+pub fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let mut lines = text.lines().filter(|line| {
         let named = line
             .strip_prefix(name)
@@ -21,6 +24,87 @@ fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let line = lines.next()?;
     assert_eq!(lines.next(), None, "{name} {labels:?} is there twice");
     line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// As it stands in a text.
+fn number(n: u64) -> f64 {
+    n.to_string().parse().unwrap()
+}
+
+/// Head and body of a scrape by the node's socket; `None` where nobody answers.
+pub fn scrape(node: &Node) -> Option<(String, String)> {
+    let stream = UnixStream::connect(node.run().join("metrics.sock")).ok()?;
+    let patience = Some(Duration::from_secs(20));
+    stream.set_read_timeout(patience).ok()?;
+    http(stream, "/metrics").ok()
+}
+
+#[test]
+fn limits_are_those_that_the_watcher_put_in_force() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("limits in force", "not root");
+    }
+    apart("in-force", &[], || {
+        let Some(mut node) = workload::busy("in-force") else {
+            return;
+        };
+        wire::connect(&node, "c0ffee");
+        // A pack that uses little of what it may does not keep that.
+        node.policy(
+            "[watch]\nlinger = 600\nadaptive.every = 1\nadaptive.down-after = 1\n\
+             adaptive.floor = 25\n",
+        );
+        node.watch();
+        // What the watcher has made of a limit, once the kernel has it too.
+        let made = |key: &str| {
+            let told = node.ask(&json!({ "verb": "status" }))?;
+            let packs = told["packs"].as_array()?;
+            let db = packs.iter().find(|pack| pack["id"] == "c0ffee")?;
+            let value = &db["values"][key];
+            let now = value["now"].as_u64()?;
+            let well = value["written"] == true && now < value["planned"].as_u64()? / 3;
+            well.then_some(now)
+        };
+        let limit = |name: &str, direction: &str| {
+            let labels = ["pack=\"db\"", direction];
+            sample(&scrape(&node)?.1, name, &labels)
+        };
+        // What the host's end is shaped to, which is what the pack receives.
+        let shaped = || {
+            let out = Command::new("tc")
+                .args(["class", "show", "dev", wire::HERE])
+                .output();
+            String::from_utf8(out.unwrap().stdout).unwrap()
+        };
+        node.wait("a third of 10 Mbit/s is told, as it is in force", || {
+            let bits = made("network.ingress").unwrap_or(0);
+            let told = limit(
+                "pack_network_limit_bytes_per_second",
+                "direction=\"receive\"",
+            );
+            // The kernel counts frames: 14 bytes more for each 1500.
+            let rate = format!(" rate {}Kbit ", bits * 1514 / 1500 / 1_000);
+            bits > 0 && told == Some(number(bits / 8)) && shaped().contains(&rate)
+        });
+        if workload::disk(node.folder.path()).is_none() {
+            return skipped("I/O limits in force", "the temporary folder is on no disk");
+        }
+        let mut bytes = 0;
+        node.wait("a third of 50 MiB/s is told, as it is in force", || {
+            bytes = made("io.read-bps").unwrap_or(0);
+            let told = limit("pack_io_limit_bytes_per_second", "direction=\"read\"");
+            bytes > 0 && told == Some(number(bytes))
+        });
+        let files = ["blkio.throttle.read_bps_device", "io.max"];
+        let mut files = files.iter().filter_map(|file| node.cgroup("c0ffee", file));
+        let kernel = files.next().unwrap();
+        assert!(kernel.contains(&bytes.to_string()), "{kernel}");
+        // A pack on the host's network is not shaped, whatever its plan says.
+        let batch = ["pack=\"batch\""];
+        let text = scrape(&node).unwrap().1;
+        let shaped = sample(&text, "pack_network_limit_bytes_per_second", &batch);
+        assert_eq!(shaped, None);
+    });
 }
 
 #[test]
@@ -35,14 +119,7 @@ fn the_watcher_serves_what_its_packs_use_and_what_it_did() {
         .unwrap();
     node.policy(&format!("[watch]\nmetrics = \"{port}\"\nlinger = 600\n"));
     node.watch();
-    let socket = node.run().join("metrics.sock");
-    let get = || {
-        let stream = UnixStream::connect(&socket).ok()?;
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .ok()?;
-        http(stream, "/metrics").ok()
-    };
+    let get = || scrape(&node);
     let children = || {
         let of = node.watcher();
         fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap()
@@ -100,6 +177,12 @@ fn the_watcher_serves_what_its_packs_use_and_what_it_did() {
     );
     assert!(sample(&text, "pack_memory_usage_bytes", &db).is_some());
     assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
+    if prometheus::installed("the figures through promtool") {
+        prometheus::lint(&text);
+        let (head, text) = http_of(TcpStream::connect(port).unwrap(), "/metrics", "*/*").unwrap();
+        assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+        prometheus::lint(&text);
+    }
     // A pack that goes is gone from the next look.
     fs::remove_file(node.run().join("packs/5p1n.json")).unwrap();
     node.wait("the scavenger is gone", || {

@@ -1,11 +1,12 @@
 //! A real Prometheus, and promtool.
 
 use std::fs;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use packrank_tests::node::http;
+use packrank_tests::node::http_of;
 use packrank_tests::skipped::skipped;
 use serde_json::{Value as Json, json};
 
@@ -21,6 +22,24 @@ pub fn installed(test: &str) -> bool {
         skipped(test, "Debian's package prometheus is not installed");
     }
     found == [true, true]
+}
+
+/// Has `promtool check metrics` read a text; fails with what it complains about.
+pub fn lint(text: &str) {
+    let mut promtool = Command::new("/usr/bin/promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = promtool.stdin.take().unwrap();
+    to.write_all(text.as_bytes()).unwrap();
+    drop(to);
+    let out = promtool.wait_with_output().unwrap();
+    let said = [out.stdout, out.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(out.status.success() && said.trim().is_empty(), "{said}");
 }
 
 /// A port nobody has now.
@@ -78,7 +97,7 @@ impl Prometheus {
 
     /// What `GET path` gives as data; `None` when it does not answer yet.
     pub fn data(&self, path: &str) -> Option<Json> {
-        let (head, body) = http(TcpStream::connect(self.address).ok()?, path).ok()?;
+        let (head, body) = http_of(TcpStream::connect(self.address).ok()?, path, "*/*").ok()?;
         let answer = body.find('{').and_then(|at| {
             let end = body.rfind('}')?;
             serde_json::from_str::<Json>(&body[at..=end]).ok()

@@ -12,6 +12,11 @@ use crate::workload;
 const MEASURE: &str = "<script>document.title = JSON.stringify({
   charts: [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height > 20
     && [...s.querySelectorAll('polygon, polyline, rect')].some(p => p.getBoundingClientRect().width > 0)),
+  limits: [...document.querySelectorAll('.limit.allowed')].map(l => [l.getBoundingClientRect(), l.closest('svg').getBoundingClientRect()])
+    .map(([l, s]) => l.width > 0 && l.top >= s.top && l.bottom <= s.bottom),
+  limited: [...document.querySelectorAll('svg')].filter(s => s.querySelector('.limit.allowed')).length,
+  shares: [...document.querySelectorAll('section')].filter(s => s.innerText.includes('of the limits, by class')
+    || s.innerText.includes('of the quotas, by class')).map(s => s.querySelectorAll('polyline.line').length),
   wide: document.documentElement.scrollWidth > innerWidth,
   packs: document.querySelectorAll('tbody tr .track').length,
   events: document.querySelectorAll('.events tr').length,
@@ -24,10 +29,12 @@ fn the_report_is_one_page_that_a_browser_draws() {
         return;
     };
     // A name that is markup; the page has to show it, not obey it.
+    // It holds enough that limits are not far above all use.
+    let hold = "{ head -c 150m /dev/zero; sleep 600; } | tail";
     node.pack(
         "bad",
         "low",
-        &["sleep", "600"],
+        &["sh", "-c", hold],
         &json!({ "name": "<script>alert(1)</script>", "settings": {} }),
     );
     node.policy(
@@ -42,7 +49,14 @@ fn the_report_is_one_page_that_a_browser_draws() {
             .matches("\"at\"")
             .count()
     };
-    node.wait("there is some history", || rows() >= 4);
+    let held = || {
+        let files = ["memory.usage_in_bytes", "memory.current"];
+        let mut text = files.iter().filter_map(|file| node.cgroup("bad", file));
+        text.next().unwrap().trim().parse::<u64>().unwrap()
+    };
+    node.wait("much is held", || held() >= 150 << 20);
+    let before = rows();
+    node.wait("there is some history", || rows() >= before + 4);
     let page = node.folder.path().join("report.html");
     let written = node
         .packrank(&["report", "--output"])
@@ -61,6 +75,10 @@ fn the_report_is_one_page_that_a_browser_draws() {
         "it points elsewhere"
     );
     assert!(text.contains("set cpu.quota"), "no word of what was done");
+    // The limits of the history: 256, 64, 64 and 128 MiB; the quotas, which
+    // pressure took of, are drawn beside.
+    assert!(text.contains(">all limits: 512 MiB"), "no limit of memory");
+    assert!(text.contains(">all quotas: "), "no limit of CPUs");
     if !Path::new("/usr/bin/chromium").exists() {
         packrank_tests::skipped::skipped(
             "the page in a browser",
@@ -71,10 +89,18 @@ fn the_report_is_one_page_that_a_browser_draws() {
     for width in [1240, 700] {
         let told = measured(&text, node.folder.path(), width);
         let charts = told["charts"].as_array().unwrap();
-        assert_eq!(charts.len(), 5, "{told}");
+        assert_eq!(charts.len(), 7, "{told}");
         assert!(
             charts.iter().all(|drawn| drawn == true),
             "a chart is empty: {told}"
+        );
+        let limits = told["limits"].as_array().unwrap();
+        assert!(!limits.is_empty(), "no limit beside use: {told}");
+        assert!(limits.iter().all(|drawn| drawn == true), "{told}");
+        assert_eq!(
+            told["shares"],
+            json!([4, 4]),
+            "a line for each class: {told}"
         );
         assert_eq!(told["wide"], false, "wider than {width}");
         assert_eq!(told["packs"], 10, "two bars for each pack: {told}");

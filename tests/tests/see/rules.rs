@@ -62,7 +62,7 @@ fn every_alert_has_its_page() {
     let alerts = rules.matches("- alert:").count();
     let links: Vec<&str> = rules
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("runbook: docs/runbooks.md#"))
+        .filter_map(|line| line.trim().strip_prefix("runbook_url: docs/runbooks.md#"))
         .collect();
     assert_eq!(links.len(), alerts);
     for link in links {

@@ -7,6 +7,7 @@ root=$WORK/root
 mkdir -p "$root"/usr/bin "$root"/usr/sbin "$root"/etc/containerd/conf.d "$root"/etc/docker
 ln -s /usr/bin/containerd "$root/usr/bin/"
 ln -s /usr/sbin/dockerd /usr/sbin/docker-proxy "$root/usr/sbin/"
+[[ ! -e /usr/bin/podman ]] || ln -s /usr/bin/podman "$root/usr/bin/"
 folder=$root/etc/containerd toml=$root/etc/containerd/config.toml json=$root/etc/docker/daemon.json
 cri='plugins."io.containerd.grpc.v1.cri"'
 install() { packrank install --root "$root" --for "$@"; }
@@ -18,11 +19,11 @@ refuses() {
   refused "$2" install "$1"
   expect_is "what is there after '$2'" "$(state)" "$before"
 }
-# accepts ENGINE FILE: registered in FILE, and gone again.
+# accepts ENGINE FILE [FLAG]: registered in FILE, and gone again.
 accepts() {
   local before
   before=$(state)
-  install "$1" >said || { cat said; fail "$1 was refused"; }
+  install "$1" "${@:3}" >said || { cat said; fail "$1 was refused"; }
   grep -q packrank "$2" || fail "nothing is registered in $2"
   install "$1" | grep -q 'nothing to change' || fail 'a second run would change something'
   packrank uninstall --root "$root" >/dev/null
@@ -45,11 +46,43 @@ accepts docker "$json"
 rm "$json"
 accepts docker "$json"
 
+if [[ -e $root/usr/bin/podman ]]; then
+  note '== podman'
+  conf=$root/etc/containers/containers.conf hooks=$root/usr/share/containers/oci/hooks.d
+  drop_in=$root/etc/containers/containers.conf.d/50-packrank.conf
+  accepts podman "$hooks/packrank-precreate.json"
+  # The runtimes of the classes stay when it is run again without them.
+  accepts podman "$drop_in" --class-runtimes
+  grep -q 'packrank-low = ' <(install podman --class-runtimes --dry-run) || fail 'no runtime of a class'
+  mkdir -p "$root/etc/containers"
+  printf '[engine\nhooks_dir = 1\n' >"$conf"
+  refuses podman 'containers.conf is left as it is'
+  # Another folder of hooks, which somebody has hooks in.
+  mkdir -p "$root/opt/hooks"
+  echo '{}' >"$root/opt/hooks/mine.json"
+  printf '[engine]\nhooks_dir = ["/usr/share/containers/oci/hooks.d", "/opt/hooks/"]\n' >"$conf"
+  accepts podman "$root/opt/hooks/packrank-precreate.json"
+  rm "$conf"
+  # Somebody has all run by one of ours.
+  install podman --class-runtimes >/dev/null
+  printf '[engine]\nruntime = "packrank-low"\n' >"${drop_in%/*}/60-mine.conf"
+  before=$(state)
+  refused 'runtime is packrank-low' packrank uninstall --root "$root"
+  expect_is 'what is there after it' "$(state)" "$before"
+  rm "${drop_in%/*}/60-mine.conf"
+  packrank uninstall --root "$root" >/dev/null
+fi
+
 note '== containerd'
 rm -f "$toml"
 accepts containerd "$toml" # the built-in runc must stay beside ours
 printf 'version = 2\n[%s.containerd.runtimes.runc.options]\n  SystemdCgroup = true\n' "$cri" >"$toml"
+# The first form, which says no version.
+printf '[plugins.cri.containerd.runtimes.runc]\nruntime_type = "io.containerd.runc.v2"\n' >"$WORK/one.toml"
 if containerd config default | grep -q 'version = 2'; then
+  cp "$WORK/one.toml" "$toml"
+  accepts containerd "$toml"
+  printf 'version = 2\n[%s.containerd.runtimes.runc.options]\n  SystemdCgroup = true\n' "$cri" >"$toml"
   refuses containerd 'runtimes.runc has no runtime_type'
   printf 'version = 2\nimports = ["conf.d/*.toml"]\n' >"$toml"
   printf 'version = 3\n' >"$folder/conf.d/other.toml"
@@ -60,6 +93,9 @@ if containerd config default | grep -q 'version = 2'; then
   printf '[%s.containerd.runtimes.runc]\nruntime_type = "io.containerd.runc.v2"\n' "$cri" >>"$folder/conf.d/other.toml"
   accepts containerd "$folder/conf.d/other.toml" # in the root it would not be read
 else
+  cp "$WORK/one.toml" "$toml"
+  refuses containerd 'would not be read as it is written'
+  printf 'version = 2\n[%s.containerd.runtimes.runc.options]\n  SystemdCgroup = true\n' "$cri" >"$toml"
   # 2.x has a type for runc, and merges what 1.x replaces.
   accepts containerd "$toml"
   printf 'version = 2\nimports = ["conf.d/*.toml"]\n' >"$toml"

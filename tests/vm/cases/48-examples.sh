@@ -13,10 +13,22 @@ case $MANAGER in
     systemctl stop docker.socket docker 2>/dev/null || true
     rm -f /etc/docker/daemon.json
     docker_up
+    docker tag "$image" busybox
+    at_exit docker rmi busybox
     at_exit docker rm -f web batch redis-low redis-high
     ;;
-  podman) podman_up ;;
-  containerd) containerd_up ;;
+  podman)
+    podman_up
+    podman tag "$image" docker.io/library/busybox
+    at_exit podman rmi docker.io/library/busybox
+    ;;
+  containerd)
+    containerd_up
+    # There is no registry here: what would be pulled is there.
+    ctr() { [[ "$1 $2" == 'images pull' ]] || command ctr "$@"; }
+    command ctr images tag --force "$image" docker.io/library/busybox:latest
+    at_exit ctr images rm docker.io/library/busybox:latest
+    ;;
 esac
 
 # One line a command, then the lines it must say; both quoted for `eval`.

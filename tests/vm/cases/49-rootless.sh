@@ -1,14 +1,14 @@
 # Rootless Podman: a ranked container starts wherever a plain one does, and has what its user's
-# engine can give; what was not delegated is left out and said so.
+# engine can give; what was not delegated is left out and said so. By packrank-runtime; and by the hooks
+# that root installed for everybody, which have nothing to say of it.
 # matrix: engine=runc,crun
 # needs: podman packrank packrank-runtime packrank-hook
 # timeout: 200
 
 podman_up
-for program in packrank packrank-runtime packrank-hook; do
-  cp "$(command -v $program)" /usr/local/bin/
-  at_exit rm -f /usr/local/bin/$program
-done
+rm -f /usr/local/bin/*packrank*
+packrank install --for podman >/dev/null
+at_exit packrank uninstall --for podman
 install -d -m 700 /run/packrank # root's, as where root's containers run too
 user=lab-$ENGINE
 useradd -m "$user"
@@ -30,6 +30,23 @@ expect_is 'an unranked one' "$(run /usr/local/bin/packrank-runtime "${flags[@]}"
 ranked() { run /usr/local/bin/packrank-runtime "${flags[@]}" run --rm --network none --annotation "packrank.io/priority=$1" "$image" sh -c "$tell"; }
 expect_is 'a low one' "$(ranked low)" '500 1024 2048'
 expect_is 'open files of a critical one' "$(ranked critical | cut -d ' ' -f 2)" 4096
+
+# Nothing but the annotation.
+said() { sort "$WORK/said"; }
+bare() { run "$(command -v "$ENGINE")" "$@"; }
+bare run -d --name plain --network none "$image" >/dev/null
+plain=$(said)
+bare rm -f -t 0 plain >/dev/null
+plain_end=$(said)
+bare run -d --name web --network none --annotation packrank.io/priority=low "$image" >/dev/null
+expect_is 'what its start says' "$(said)" "$plain"
+PID=$(rootless podman inspect -f '{{.State.Pid}}' web)
+expect "/proc/$PID/oom_score_adj" 500
+expect_limit 'open files' 1024 2048
+bare rm -f -t 0 web >/dev/null
+expect_is 'what its end says' "$(said)" "$plain_end"
+# Podman keeps the hook's words to itself.
+refused 'packrank-hook precreate' rootless podman --cgroup-manager cgroupfs run --rm --network none --annotation packrank.io/priority=no "$image" true
 
 cp "$LAB/config.json" "$WORK/config.json"
 chmod 644 "$WORK/config.json"

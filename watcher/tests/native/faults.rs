@@ -1,6 +1,7 @@
 //! What befalls the watcher itself.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,7 +54,10 @@ impl Disk {
         match mount.arg(at).output() {
             Ok(done) if done.status.success() => Some(Disk(at.to_owned())),
             other => {
-                eprintln!("SKIPPED: no file system can be mounted here: {other:?}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED: no file system can be mounted here: {other:?}"
+                );
                 None
             }
         }

@@ -119,7 +119,7 @@ fn a_process_at_its_open_files_is_told_of() {
         .args(["--pid", &pid, "--nofile=3:3"])
         .status();
     if !limited.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: no prlimit here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no prlimit here");
         return;
     }
     lab.watch();
@@ -142,7 +142,7 @@ fn a_person_sets_within_the_ceiling_pauses_and_releases() {
     lab.watch();
     let quota = packrank_core::key::Key::CpuQuota;
     if lab.pod(pack).cgroup.value(quota).unwrap().is_none() {
-        eprintln!("SKIPPED: no CPU controller here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no CPU controller here");
         return;
     }
     let set = |value| json!({ "verb": "set", "id": "p0", "key": "cpu.quota", "value": value });

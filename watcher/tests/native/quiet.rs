@@ -1,6 +1,7 @@
 //! From a trigger to the deed nothing is allocated: real cgroups, real
 //! processes, and an allocator that counts what this thread asks for.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use allocation_counter::measure;
@@ -74,7 +75,7 @@ fn a_value_is_written_without_asking_for_memory() {
         (Key::CpuQuota, Amount::Unlimited),
     ] {
         if cgroup.value(key).unwrap().is_none() {
-            eprintln!("SKIPPED: no {} here", key.name());
+            let _ = writeln!(std::io::stderr(), "SKIPPED: no {} here", key.name());
             continue;
         }
         let mut done = Err(CgroupError::NotOffered { what: "" });

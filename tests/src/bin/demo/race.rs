@@ -63,17 +63,17 @@ fn weights(critical: u32, scavenger: u32) -> Outcome<(String, f64)> {
         let text = fs::read_to_string(folder.join(file)).ok()?;
         text.trim().parse::<u32>().ok()
     };
-    if read(scavenger, "", "cpu.idle") == Some(1) {
-        let weight = read(critical, "", "cpu.weight").ok_or("no cpu.weight")?;
-        let said = format!("cpu.weight {weight} against cpu.idle, which gets what is left over");
-        return Ok((said, SHARES));
-    }
     let both = |controller, file| {
         let a = read(critical, controller, file)?;
-        Some((file, a, read(scavenger, controller, file)?))
+        Some((file, controller, a, read(scavenger, controller, file)?))
     };
     let both = both("cpu", "cpu.shares").or_else(|| both("", "cpu.weight"));
-    let (file, a, b) = both.ok_or("the containers have neither cpu.shares nor cpu.weight")?;
+    let (file, controller, a, b) =
+        both.ok_or("the containers have neither cpu.shares nor cpu.weight")?;
+    if read(scavenger, controller, "cpu.idle") == Some(1) {
+        let said = format!("{file} {a} against cpu.idle, which gets what is left over");
+        return Ok((said, SHARES));
+    }
     let expected = f64::from(a) / f64::from(b);
     Ok((
         format!("{file} say {a} : {b}, that is {expected:.0} : 1"),

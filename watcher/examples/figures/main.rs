@@ -6,19 +6,21 @@
 //! packs. Medians, with the least and the most.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "an instrument")]
 
+mod real;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use packrank_core::Priority;
-use packrank_core::record::{Deeds, Packs, Record};
-use packrank_kernel::cgroup::{Cgroup, Mounts, Version, start_time};
+use packrank_core::record::{Deeds, Packs};
+use packrank_kernel::cgroup::Cgroup;
 use packrank_watcher::Config;
 use packrank_watcher::client::ask;
 use packrank_watcher::decide::{Actions, Millis, Node, Observation, Sample, Stall, State, decide};
 use packrank_watcher::observe::{PackReader, Wanted};
+use real::{Real, record, row};
 use serde_json::json;
 
 fn main() {
@@ -41,34 +43,6 @@ fn main() {
             idle(Path::new(&program), packs);
         }
     }
-}
-
-fn row(what: &str, spans: &mut [Duration]) {
-    spans.sort();
-    let us = |at: usize| spans[at].as_secs_f64() * 1e6;
-    let (half, last) = (spans.len() / 2, spans.len() - 1);
-    println!(
-        "  {what:<32} {:>10.1} {:>10.1} {:>10.1}",
-        us(half),
-        us(0),
-        us(last)
-    );
-}
-
-fn record(number: usize, pid: u32, cgroups: &BTreeMap<String, PathBuf>) -> Record {
-    let class = Priority::ALL[number % 5];
-    serde_json::from_value(json!({
-        "version": 1, "id": format!("pack-{number}"), "priority": class.name(), "pid": pid,
-        "started": start_time(pid).unwrap_or(0), "cgroups": cgroups, "bundle": "/", "engine": "/",
-        // What every built-in class sets.
-        "settings": {
-            "memory.limit": 1u64 << 30, "memory.high": 1u64 << 29, "memory.guarantee": 1u64 << 28,
-            "cpu.quota": 100, "io.read-bps": 1u64 << 26, "io.write-bps": 1u64 << 26,
-            "io.read-iops": 1_000, "io.write-iops": 1_000,
-        },
-        "devices": ["7:0"],
-    }))
-    .unwrap()
 }
 
 fn decisions(packs: usize, available: u64) -> Vec<Duration> {
@@ -116,64 +90,6 @@ fn decisions(packs: usize, available: u64) -> Vec<Duration> {
         spans.push(begin.elapsed());
     }
     spans
-}
-
-/// Cgroups with a sleeping process each, removed at the end.
-struct Real {
-    mounts: Mounts,
-    pods: Vec<(Child, BTreeMap<String, PathBuf>, Vec<PathBuf>)>,
-}
-
-impl Real {
-    fn make(count: usize) -> Option<Real> {
-        let mounts = Mounts::find(Path::new("/sys/fs/cgroup")).ok()?;
-        let wanted: &[&str] = match mounts.version() {
-            Version::V2 => &["unified"],
-            Version::V1 => &["unified", "memory", "cpu", "cpuacct", "blkio", "freezer"],
-        };
-        let mut real = Real {
-            mounts,
-            pods: Vec::new(),
-        };
-        for number in 0..count {
-            let name = format!("packrank-test-figures-{}-{number}", std::process::id());
-            let child = Command::new("sleep")
-                .arg("900")
-                .stdin(Stdio::null())
-                .spawn()
-                .ok()?;
-            let (mut names, mut folders) = (BTreeMap::new(), Vec::new());
-            for controller in wanted {
-                let Some(root) = real.mounts.root(controller) else {
-                    continue;
-                };
-                let folder = root.path().join(&name);
-                fs::create_dir(&folder).ok()?;
-                fs::write(folder.join("cgroup.procs"), child.id().to_string()).ok()?;
-                names.insert((*controller).to_owned(), Path::new("/").join(&name));
-                folders.push(folder);
-            }
-            real.pods.push((child, names, folders));
-        }
-        Some(real)
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        for (child, _, folders) in &mut self.pods {
-            let _ = child.kill();
-            let _ = child.wait();
-            for folder in folders {
-                for _ in 0..100 {
-                    if fs::remove_dir(&*folder).is_ok() {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-            }
-        }
-    }
 }
 
 fn passes(real: &Real) {
