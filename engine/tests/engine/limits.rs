@@ -1,6 +1,7 @@
 //! What the configuration limits, read back from the kernel.
 
 use std::fs;
+use std::io::Write as _;
 
 use serde_json::json;
 
@@ -91,7 +92,7 @@ fn idle_where_the_kernel_has_it() {
     };
     lab.up();
     if lab.cgroup_file("cpu", "cpu.idle", "cpu.idle").is_none() {
-        eprintln!("SKIPPED: this kernel has no cpu.idle");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this kernel has no cpu.idle");
         return;
     }
     lab.must(&["update", "--cpu-idle", "1", "--cpu-share", "128", &lab.id]);
@@ -115,7 +116,7 @@ fn block_io_limits_name_their_device() {
         .flatten()
         .find_map(|entry| fs::read_to_string(entry.path().join("dev")).ok())
     else {
-        eprintln!("SKIPPED: no block device");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no block device");
         return;
     };
     let (major, minor) = device.trim().split_once(':').unwrap();
@@ -196,7 +197,10 @@ fn a_score_that_cannot_be_set_is_refused_and_says_what_it_lacks() {
         .trim();
     const SYS_RESOURCE: u64 = 1 << 24;
     if u64::from_str_radix(effective, 16).unwrap() & SYS_RESOURCE != 0 {
-        eprintln!("SKIPPED: this process has CAP_SYS_RESOURCE");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: this process has CAP_SYS_RESOURCE"
+        );
         return;
     }
     let Some(lab) = Lab::new(|config| config["process"]["oomScoreAdj"] = json!(-500)) else {
