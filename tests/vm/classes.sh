@@ -75,6 +75,8 @@ expect_rates() {
   done
 }
 
+_listens() { grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp; }
+
 # The burst (10 Mbit) is over within the seconds left out. 5 Mbit/s of IP packets are 4.83 Mbit/s of
 # TCP's payload. How near, other cases measure. What a busy machine kept from being sent is measured
 # again; too much is too much.
@@ -85,6 +87,7 @@ expect_low_network() {
     IFS=: read -r way port reverse <<<"$way"
     for try in 1 2 3; do
       iperf3 -s -1 -D -B "$host" -p "$port"
+      wait_for 20 _listens "$port" || fail "iperf3 does not listen on port $port"
       bits=$(nsenter -t "$PID" -n iperf3 -c "$host" -p "$port" -O 3 -t 6 -J ${reverse:+"$reverse"} \
         | jq '.end.sum_received.bits_per_second | floor')
       note "| $way the container: $bits bit/s, measured"

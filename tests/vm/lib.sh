@@ -318,6 +318,9 @@ podman_up() {
     || podman import --quiet --change 'CMD ["sleep", "1000"]' "$(_image_tar)" "$image" >/dev/null
 }
 
+# Its own ten seconds are too few for a machine that two guests share.
+ctr() { command ctr --connect-timeout 2m "$@"; }
+
 # containerd imports only OCI or docker archives: this makes one of the same single layer.
 containerd_up() {
   local layer config tar=/var/lib/lab/busybox-image.tar folder

@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,14 +36,11 @@ impl Lab {
     /// None, and a line that says why, where bundles cannot run.
     pub fn new(change: impl FnOnce(&mut Value)) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: needs root");
+            eprintln!("SKIPPED: needs root");
             return None;
         }
         if !Path::new(BUSYBOX).exists() {
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: needs {BUSYBOX} (busybox-static)"
-            );
+            eprintln!("SKIPPED: needs {BUSYBOX} (busybox-static)");
             return None;
         }
         let folder = tempfile::Builder::new()
@@ -91,7 +87,7 @@ impl Lab {
     }
 
     pub fn cgroup(&self) -> String {
-        // Of its own: a folder for all could be removed by one test while another's engine makes its own there.
+        // Of its own: a folder for all could be removed by one test while another's engine fills it.
         format!("/packrank-engine-tests-{}", self.id)
     }
 
@@ -220,6 +216,40 @@ impl Lab {
 
     fn cgroups_left(&self) -> Vec<PathBuf> {
         let below = self.cgroup();
+        let base = Path::new("/sys/fs/cgroup");
+        let mounts = fs::read_dir(base)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+            .chain([base.to_owned()]);
+        mounts
+            .map(|mount| mount.join(below.trim_start_matches('/')))
+            .filter(|path| path.exists())
+            .collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.state_directory())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let id = entry.file_name().to_string_lossy().into_owned();
+            let _ = self.engine(&["delete", "--force", &id]).status();
+        }
+        for directory in self.cgroups_left() {
+            for pid in fs::read_to_string(directory.join("cgroup.procs"))
+                .unwrap_or_default()
+                .lines()
+            {
+                let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL);
+            }
+            sleep(Duration::from_millis(50));
+            let _ = fs::remove_dir(&directory);
+        }
     }
 }
 
