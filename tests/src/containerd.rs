@@ -13,6 +13,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use containerd_shim_protos::api::{Empty, UpdateTaskRequest};
+use containerd_shim_protos::protobuf::MessageField;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::ttrpc::{self, context};
+use containerd_shim_protos::{Client, TaskClient};
 use nix::mount::{MntFlags, umount2};
 
 use crate::apart::apart;
@@ -231,6 +236,23 @@ impl World {
     /// The address alone.
     pub fn address(&self, id: &str) -> String {
         self.listens(id).0
+    }
+
+    /// Asks the shim of a container for an update; what of, containerd writes
+    /// in JSON.
+    pub fn update(&self, id: &str, resources: &str) -> ttrpc::Result<Empty> {
+        let client = TaskClient::new(Client::connect(&self.address(id))?);
+        let any = Any {
+            type_url: "x".into(),
+            value: resources.as_bytes().to_vec(),
+            ..Any::default()
+        };
+        let request = UpdateTaskRequest {
+            id: id.into(),
+            resources: MessageField::some(any),
+            ..UpdateTaskRequest::default()
+        };
+        client.update(context::with_duration(Duration::from_secs(30)), &request)
     }
 
     /// containerd's process.

@@ -77,22 +77,24 @@ expect_rates() {
 
 _listens() { grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp; }
 
-# The burst (10 Mbit) is over within the seconds left out. 5 Mbit/s of IP packets are 4.83 Mbit/s of
-# TCP's payload. How near, other cases measure. What a busy machine kept from being sent is measured
-# again; too much is too much.
+# From a full bucket, 10 Mbit and then 5 Mbit/s of IP packets pass, 0.966 of that as TCP's payload: what
+# is above is too much, however the machine stood still in between. A busy one sends less: that is
+# measured again, and half of the rate is still more than the class below has. How near it is, other
+# cases measure.
 expect_low_network() {
   local host way port reverse bits try
   host=$(nsenter -t "$PID" -n ip route | awk '$1 == "default" { print $3; exit }')
   for way in from:5001: to:5002:-R; do
     IFS=: read -r way port reverse <<<"$way"
     for try in 1 2 3; do
+      ((try == 1)) || sleep 3 # the bucket fills
       iperf3 -s -1 -D -B "$host" -p "$port"
       wait_for 20 _listens "$port" || fail "iperf3 does not listen on port $port"
-      bits=$(nsenter -t "$PID" -n iperf3 -c "$host" -p "$port" -O 3 -t 6 -J ${reverse:+"$reverse"} \
-        | jq '.end.sum_received.bits_per_second | floor')
-      note "| $way the container: $bits bit/s, measured"
+      bits=$(nsenter -t "$PID" -n iperf3 -c "$host" -p "$port" -t 9 -J ${reverse:+"$reverse"} \
+        | jq '.end.sum_received | (.bytes * 8 - 9660000) / .seconds | floor')
+      note "| $way the container: $bits bit/s after the burst, measured"
       ((bits < 4350000)) || break
     done
-    if ((bits < 4350000 || bits > 5350000)); then differences+=("$way the container pass $bits bit/s, not 4.83 Mbit/s"); fi
+    if ((bits < 2400000 || bits > 5350000)); then differences+=("$way the container pass $bits bit/s, not 4.83 Mbit/s"); fi
   done
 }

@@ -2,15 +2,11 @@
 
 use std::fs;
 
-use containerd_shim_protos::api::UpdateTaskRequest;
-use containerd_shim_protos::protobuf::MessageField;
-use containerd_shim_protos::protobuf::well_known_types::any::Any;
-use containerd_shim_protos::ttrpc::context;
-use containerd_shim_protos::{Client, TaskClient};
 use nix::mount::{MntFlags, umount2};
 use packrank_tests::containerd::{IMAGE, PACKRANK, World, said, world};
 use packrank_tests::program;
 use packrank_tests::skipped::skipped;
+use serde_json::json;
 
 #[test]
 fn crun() {
@@ -101,20 +97,9 @@ fn life(world: &World, engine: &str, options: &str) {
     let metrics = world.ctr(&["task", "metrics", "low"]);
     assert!(metrics.status.success(), "{}", said(&metrics));
 
-    let client = TaskClient::new(Client::connect(&world.address("low")).unwrap());
-    for (asked, given) in [("100", "100"), ("100000", "512")] {
-        let resources = Any {
-            type_url: "x".into(),
-            value: format!(r#"{{"pids": {{"limit": {asked}}}}}"#).into_bytes(),
-            ..Any::default()
-        };
-        let request = UpdateTaskRequest {
-            id: "low".into(),
-            resources: MessageField::some(resources),
-            ..UpdateTaskRequest::default()
-        };
-        let patience = context::with_duration(std::time::Duration::from_secs(30));
-        client.update(patience, &request).unwrap();
+    for (asked, given) in [(100, "100"), (100_000, "512")] {
+        let resources = json!({"pids": {"limit": asked}}).to_string();
+        world.update("low", &resources).unwrap();
         assert_eq!(world.kernel("pids", "low", "pids.max"), given);
     }
 
@@ -127,4 +112,26 @@ fn life(world: &World, engine: &str, options: &str) {
     let left = world.kernel("pids", "low", "pids.max");
     assert!(left.contains("No such file"), "{left}");
     world.wait("every shim has gone", || world.shims("").is_empty());
+}
+
+/// The kernel refuses an idle cgroup's shares, which an update would name.
+#[test]
+fn an_update_of_what_is_idle() {
+    world("idle", |world| {
+        let class = ["--annotation", "packrank.io/priority=scavenger"];
+        world.sleeper(PACKRANK, "idle", &class);
+        let idle = || world.kernel("cpu", "idle", "cpu.idle");
+        if idle().contains("No such file") {
+            return skipped("containerd's update", "this kernel has no cpu.idle");
+        }
+        for asked in [
+            json!({"pids": {"limit": 100}}),
+            json!({"cpu": {"shares": 4096}}),
+        ] {
+            world.update("idle", &asked.to_string()).unwrap();
+            assert_eq!(idle(), "1", "{asked}");
+            assert_eq!(world.kernel("pids", "idle", "pids.max"), "100", "{asked}");
+        }
+        world.remove("idle");
+    });
 }

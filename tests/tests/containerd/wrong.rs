@@ -4,11 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use containerd_shim_protos::api::{
-    CreateTaskRequest, DeleteRequest, StartRequest, StateRequest, UpdateTaskRequest,
-};
-use containerd_shim_protos::protobuf::MessageField;
-use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::api::{CreateTaskRequest, DeleteRequest, StartRequest, StateRequest};
 use containerd_shim_protos::ttrpc::context;
 use containerd_shim_protos::{Client, TaskClient};
 
@@ -68,25 +64,12 @@ fn what_is_wrong_is_answered_and_harms_nothing() {
             "{refused}"
         );
 
-        let update = |resources: &str| {
-            let any = Any {
-                type_url: "x".into(),
-                value: resources.as_bytes().to_vec(),
-                ..Any::default()
-            };
-            let request = UpdateTaskRequest {
-                id: "a".into(),
-                resources: MessageField::some(any),
-                ..UpdateTaskRequest::default()
-            };
-            client.update(patience(), &request)
-        };
-        let refused = update("{").unwrap_err().to_string();
+        let refused = world.update("a", "{").unwrap_err().to_string();
         assert!(refused.contains("resources"), "{refused}");
         // What is asked above the plan is given up to the plan.
-        update(r#"{"pids": {"limit": 100}}"#).unwrap();
+        world.update("a", r#"{"pids": {"limit": 100}}"#).unwrap();
         assert_eq!(world.kernel("pids", "a", "pids.max"), "100");
-        update(r#"{"pids": {"limit": 100000}}"#).unwrap();
+        world.update("a", r#"{"pids": {"limit": 100000}}"#).unwrap();
         assert_eq!(world.kernel("pids", "a", "pids.max"), "512");
 
         let state = StateRequest {
