@@ -22,7 +22,8 @@
 #   expect_is WHAT GOT WANTED
 #   weight_of SHARES         the cpu.weight that the case's engine makes of cpu.shares
 #   refused PART COMMAND…    COMMAND fails, and says PART on stderr
-#   wait_for SECONDS COMMAND…    until it succeeds
+#   wait_for SECONDS COMMAND…    until it succeeds, or three times what takes that long at worst on a
+#                            machine that has nothing else to do
 #   reboot_machine           boots it anew and runs the case again, then with $REBOOTED set
 #   at_exit COMMAND…         cleaning up, last first
 #   fail REASON · skip REASON · note TEXT
@@ -267,7 +268,7 @@ refused() {
 }
 
 wait_for() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + 3 * $1))
   shift
   until "$@"; do
     ((SECONDS < end)) || return 1

@@ -39,7 +39,7 @@ pub(super) fn needed(node: &Node) -> BTreeSet<String> {
     let mut ids = ranked(node);
     let mut folders: BTreeSet<PathBuf> = STATES.map(|s| node.at(s).join(TASKS)).into();
     for process in processes(node) {
-        ids.extend(process.container());
+        ids.extend(process.container(node));
         folders.extend(process.tasks());
     }
     for bundle in folders
@@ -96,8 +96,10 @@ impl Process {
         })
     }
 
-    /// The container that this one would end by our programs.
-    fn container(&self) -> Option<String> {
+    /// The container that this one would end by our programs. conmon stays for
+    /// some seconds after its container and the bundle are removed, to run
+    /// `podman container cleanup`, which then has nothing to do.
+    fn container(&self, node: &Node) -> Option<String> {
         let after = |name: &str| {
             let at = self.args.iter().position(|arg| arg == name)?;
             self.args.get(at + 1).cloned()
@@ -106,7 +108,8 @@ impl Process {
         let id = match () {
             () if self.program.starts_with(OUR_SHIM) => after("-id"),
             () if self.program.starts_with("conmon")
-                && self.args.iter().any(|arg| is_our_program(arg)) =>
+                && self.args.iter().any(|arg| is_our_program(arg))
+                && after("-b").is_none_or(|bundle| node.at(&bundle).exists()) =>
             {
                 after("-c")
             }
@@ -209,19 +212,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let conmon = folder.path().join("conmon");
         packrank_executable::copy(Path::new("/bin/sh"), &conmon);
-        let start = |runtime: &str| {
+        let node = Node::new(Path::new("/"));
+        let start = |runtime: &str, bundle: &str| {
             let mut command = Command::new(&conmon);
-            command.args(["-c", "read line", "-r", runtime]);
+            command.args(["-c", "read line", "-r", runtime, "-b", bundle]);
             command.stdin(Stdio::piped()).spawn().unwrap()
         };
         let found = |child: &std::process::Child| {
             let folder = PathBuf::from(format!("/proc/{}", child.id()));
-            Process::at(folder).unwrap().container()
+            Process::at(folder).unwrap().container(&node)
         };
-        let (mut ours, mut theirs) = (start("/opt/packrank-runtime"), start("/usr/bin/crun"));
+        let there = folder.path().display().to_string();
+        let gone = format!("{there}/removed");
+        let mut ours = start("/opt/packrank-runtime", &there);
+        let mut theirs = start("/usr/bin/crun", &there);
+        let mut removed = start("/opt/packrank-runtime", &gone);
         assert_eq!(found(&ours).as_deref(), Some("read line"));
         assert_eq!(found(&theirs), None);
-        for child in [&mut ours, &mut theirs] {
+        assert_eq!(found(&removed), None);
+        for child in [&mut ours, &mut theirs, &mut removed] {
             drop(child.stdin.take());
             child.wait().unwrap();
         }
