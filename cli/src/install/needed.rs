@@ -39,7 +39,7 @@ pub(super) fn needed(node: &Node) -> BTreeSet<String> {
     let mut ids = ranked(node);
     let mut folders: BTreeSet<PathBuf> = STATES.map(|s| node.at(s).join(TASKS)).into();
     for process in processes(node) {
-        ids.extend(process.container(node));
+        ids.extend(process.container());
         folders.extend(process.tasks());
     }
     for bundle in folders
@@ -96,27 +96,35 @@ impl Process {
         })
     }
 
-    /// The container that this one would end by our programs. conmon stays for
-    /// some seconds after its container and the bundle are removed, to run
+    /// The container that this one would end by our programs. Both stay for a
+    /// moment after the container and its bundle are removed, conmon to run
     /// `podman container cleanup`, which then has nothing to do.
-    fn container(&self, node: &Node) -> Option<String> {
+    fn container(&self) -> Option<String> {
+        use std::os::unix::fs::MetadataExt;
         let after = |name: &str| {
             let at = self.args.iter().position(|arg| arg == name)?;
             self.args.get(at + 1).cloned()
         };
         // A program that was replaced is named with an end: "… (deleted)".
-        let id = match () {
-            () if self.program.starts_with(OUR_SHIM) => after("-id"),
+        let (id, there) = match () {
+            () if self.program.starts_with(OUR_SHIM) => {
+                let bundle = fs::metadata(self.folder.join("cwd"));
+                (after("-id"), bundle.is_ok_and(|meta| meta.nlink() > 0))
+            }
             () if self.program.starts_with("conmon")
-                && self.args.iter().any(|arg| is_our_program(arg))
-                && after("-b").is_none_or(|bundle| node.at(&bundle).exists()) =>
+                && self.args.iter().any(|arg| is_our_program(arg)) =>
             {
-                after("-c")
+                let seen =
+                    |path: String| self.folder.join("root").join(path.trim_start_matches('/'));
+                (
+                    after("-c"),
+                    after("-b").is_none_or(|path| seen(path).exists()),
+                )
             }
             () => return None,
         };
         let number = self.folder.file_name().unwrap_or_default();
-        Some(id.unwrap_or_else(|| format!("of process {}", number.display())))
+        there.then(|| id.unwrap_or_else(|| format!("of process {}", number.display())))
     }
 
     /// Where containerd's own shim, root's, has its bundles: this one and those
@@ -166,6 +174,7 @@ fn inside(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::process::{Command, Stdio};
 
     /// The guest asks real engines; here is what they leave, each in its form.
@@ -208,31 +217,43 @@ mod tests {
     }
 
     #[test]
-    fn a_conmon_of_ours_is_told_from_others() {
+    fn processes_whose_containers_need_us() {
+        const RUNS: &str = "echo up; read line";
         let folder = tempfile::tempdir().unwrap();
-        let conmon = folder.path().join("conmon");
-        packrank_executable::copy(Path::new("/bin/sh"), &conmon);
-        let node = Node::new(Path::new("/"));
-        let start = |runtime: &str, bundle: &str| {
-            let mut command = Command::new(&conmon);
-            command.args(["-c", "read line", "-r", runtime, "-b", bundle]);
-            command.stdin(Stdio::piped()).spawn().unwrap()
-        };
-        let found = |child: &std::process::Child| {
+        let there = folder.path().join("there");
+        let removed = folder.path().join("removed");
+        let conmon = |runtime, bundle: &Path| ("conmon", ["-r", runtime, "-b"], bundle.to_owned());
+        let shim = |bundle: &Path| (OUR_SHIM, ["-namespace", "k8s.io", "-id"], bundle.to_owned());
+        let cases = [
+            (conmon("/opt/packrank-runtime", &there), Some(RUNS)),
+            (conmon("/opt/packrank-runtime", &removed), None),
+            (conmon("/usr/bin/crun", &there), None),
+            (shim(&there), Some("pod")),
+            (shim(&removed), None),
+        ];
+        for ((program, args, bundle), wanted) in cases {
+            fs::create_dir_all(&bundle).unwrap();
+            let path = folder.path().join(program);
+            packrank_executable::copy(Path::new("/bin/sh"), &path);
+            let last = if program == OUR_SHIM {
+                Path::new("pod")
+            } else {
+                &bundle
+            };
+            let mut command = Command::new(&path);
+            command.args(["-c", RUNS]).args(args).arg(last);
+            command.current_dir(&bundle);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            // Its command line can be read from when it runs.
+            let mut up = [0; 3];
+            child.stdout.take().unwrap().read_exact(&mut up).unwrap();
+            let _ = fs::remove_dir(&removed);
             let folder = PathBuf::from(format!("/proc/{}", child.id()));
-            Process::at(folder).unwrap().container(&node)
-        };
-        let there = folder.path().display().to_string();
-        let gone = format!("{there}/removed");
-        let mut ours = start("/opt/packrank-runtime", &there);
-        let mut theirs = start("/usr/bin/crun", &there);
-        let mut removed = start("/opt/packrank-runtime", &gone);
-        assert_eq!(found(&ours).as_deref(), Some("read line"));
-        assert_eq!(found(&theirs), None);
-        assert_eq!(found(&removed), None);
-        for child in [&mut ours, &mut theirs, &mut removed] {
+            let found = Process::at(folder).unwrap().container();
             drop(child.stdin.take());
             child.wait().unwrap();
+            assert_eq!(found.as_deref(), wanted, "{program} {args:?} {bundle:?}");
         }
     }
 }

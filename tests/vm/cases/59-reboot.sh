@@ -2,7 +2,7 @@
 # ranked again each time, and so is what people start then, through every engine; uninstalled, the
 # engines are as they were.
 # needs: packrank packrank-runtime packrank-hook packrank-watcher
-# timeout: 300
+# timeout: 600
 
 name=$(_id web)
 rank=(--annotation packrank.io/priority=low)
