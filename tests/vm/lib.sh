@@ -374,12 +374,13 @@ packs_up() {
   echo '+memory +cpu' >"$top/cgroup.subtree_control"
   at_exit rmdir "$top"
 }
+_no_folder() { [[ ! -d $1 ]] || rmdir "$1" 2>/dev/null; }
 pack() {
   local name=$1 class=$2 more=$3 folder=$top/$1 pid
   shift 3
   mkdir -p "$folder"
   # A killed process takes its time to go, the longer the more memory it has.
-  at_exit eval "wait_for 60 rmdir $folder 2>/dev/null"
+  at_exit wait_for 60 _no_folder "$folder"
   at_exit eval "echo 1 >$folder/cgroup.kill"
   bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' pack "$folder" "$@" </dev/null >/dev/null 2>&1 &
   pid=$!

@@ -35,7 +35,7 @@ case $MANAGER in
     hard=1024
     run() { ctr run -d --runtime io.containerd.packrank.v2 "${rank[@]}" "$image" "$name" sleep 1000; }
     pid() { ctr tasks list | awk -v name="$name" '$1 == name { print $2 }'; }
-    away() { ctr tasks kill -s KILL "$name"; wait_for 60 ctr tasks delete "$name"; ctr containers delete "$name"; }
+    away() { ctr tasks kill -s KILL "$name" && wait_for 20 ctr tasks delete "$name"; ctr containers delete "$name"; }
     ;;
 esac
 

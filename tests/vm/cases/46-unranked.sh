@@ -38,7 +38,7 @@ case $MANAGER in
     start() { ctr run -d "${@:2}" "$image" "$1" sleep 1000; }
     ours=(--runc-binary /usr/local/bin/packrank-runtime)
     [[ $MANAGER == containerd ]] || ours=(--runtime io.containerd.packrank.v2)
-    away() { ctr tasks kill -s KILL "$1"; wait_for 10 ctr tasks delete "$1"; ctr containers delete "$1"; }
+    away() { ctr tasks kill -s KILL "$1" && wait_for 20 ctr tasks delete "$1"; ctr containers delete "$1"; }
     ;;
 esac
 

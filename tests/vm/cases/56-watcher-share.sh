@@ -19,7 +19,7 @@ case $WITH in
     ;;
   *)
     packs_up
-    at_exit eval 'for name in $others critical; do wait_for 30 rmdir "$top/of-$name/$name" && rmdir "$top/of-$name"; done'
+    at_exit eval 'for name in $others critical; do wait_for 30 _no_folder "$top/of-$name/$name" && rmdir "$top/of-$name"; done'
     at_exit eval 'echo 1 >"$top/cgroup.kill"'
     spin() { # NAME CLASS PERCENT PROCESSES
       local parent=$top/of-$1 folder=$top/of-$1/$1 n pid

@@ -26,7 +26,8 @@ reader direct "$read_all"
 own=$top/below
 mkdir -p "$own/container"
 reader below "echo \$\$ >$own/container/cgroup.procs; echo +io >$own/cgroup.subtree_control; $read_all"
-at_exit eval "echo 1 >$own/cgroup.kill; wait_for 60 rmdir $own/container"
+at_exit wait_for 60 _no_folder "$own/container"
+at_exit eval "echo 1 >$own/cgroup.kill"
 # Held back by its own limit to 50 a second.
 mkdir -p "$top/held"
 echo "$(lsblk -ndo MAJ:MIN "$disk" | xargs) riops=50" >"$top/held/io.max"
