@@ -8,7 +8,7 @@ export PACKRANK_CACHE := $(CACHE)
 
 export PREFIX DESTDIR
 
-.PHONY: help build install uninstall deb demo test check unit native vm bench bench-vm soak fuzz sim vm-image vm-shell clean
+.PHONY: help build install uninstall deb demo quick test test-all check vm bench bench-vm soak fuzz vm-image vm-shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,9 +22,17 @@ demo: ## one container per class on packrank's own engine, read back from the ke
 	@scripts/build
 	@cargo run --quiet --locked -p packrank-tests --bin demo -- out/bin
 
-test: ## everything that can run on this machine: what CI runs
+quick: ## format, lints, unit, property, golden and simulation tests: a minute once it is built
+	@scripts/setup build
+	@scripts/quick
+
+test: ## quick, native engines, and every case of the fast guest: what must be green
 	@scripts/setup test
 	@scripts/test
+
+test-all: ## test, every case on QEMU too, soak, a longer fuzz, no flaky test: what a release needs
+	@scripts/setup test
+	@scripts/test-all
 
 check: ## formatting, lints, docs, licences
 	@scripts/setup build
@@ -59,13 +67,14 @@ uninstall: ## away with it, and the engines are given back what they had
 deb: ## a Debian package of it in out/
 	@scripts/deb
 
-vm: ## every case in the Debian 13 guest
+vm: ## every case that the fast Debian 13 guest can run
 	@scripts/setup build
 	@scripts/build
 	@tests/vm/run
 
-vm-image: ## the Debian 13 guest's image, built once and kept outside the tree
+vm-image: ## the Debian 13 guest's image and kernel, built once and kept outside the tree
 	@tests/vm/image
+	@tests/vm/kernel
 
 vm-shell: ## a root shell in the guest
 	@scripts/build

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What image, run and shell share on the host's side: where things are cached, the tools
-# they need, and how QEMU is called. Sourced, never run.
+# What image, kernel, run and shell share on the host's side: where things are cached, the tools they
+# need, and the machine that the guest runs on. Sourced, never run.
 
 vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tree=$(cd "$vm_dir/../.." && pwd)
@@ -25,14 +25,22 @@ image_folder() {
   printf '%s/%s-%.12s\n' "$cache" "$1" "$key"
 }
 
-# --- tools -----------------------------------------------------------------------------------
+# The cases, a folder.
+cases=${PACKRANK_VM_CASES:-$vm_dir/cases}
 
-# QEMU before 8 corrupts the CPU's flags under emulation, which panics the guest's kernel.
-qemu_is_usable() {
-  local major
-  major=$(qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
-  [[ -n $major && $major -ge 8 ]]
+# The ledger holds each result of the last runs, one line each: seconds since the epoch, where it ran,
+# the test, PASS, AGAIN or FAIL, seconds taken, commit. Other fields are free of tabs.
+ledger() {
+  local file=${cache%/vm}/ledger
+  [[ -e $file ]] || { mkdir -p "${cache%/vm}" && : >>"$file"; }
+  printf '%s' "$file"
 }
+commit=$(git -C "$tree" rev-parse --short HEAD 2>/dev/null || true)
+note_result() { # WHERE TEST RESULT SECONDS
+  printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$EPOCHSECONDS" "$1" "$2" "$3" "$4" "${commit:--}" >>"$(ledger)"
+}
+
+# --- tools -----------------------------------------------------------------------------------
 
 # Debian's mirror as this host's own apt knows it, whatever the format of its sources.
 #   mirror SUITE   the URI that serves SUITE's component main
@@ -68,8 +76,12 @@ apt_with() {
   )
   {
     apt-get "${options[@]}" update \
-      && DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" -y --no-install-recommends \
-        --no-upgrade install "$@"
+      && if [[ ${APT_VERB:-install} == download ]]; then
+        apt-get "${options[@]}" download "$@"
+      else
+        DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" -y --no-install-recommends \
+          --no-upgrade install "$@"
+      fi
   } >"$state/log" 2>&1 </dev/null || status=$?
   if [[ $status != 0 ]]; then
     tail -n 20 "$state/log" >&2
@@ -78,48 +90,65 @@ apt_with() {
   return "$status"
 }
 
-# Installs what is missing of: qemu, image building tools. Quiet when nothing is.
-host_tools() {
+# Installs the packages of those programs that this host lacks: install_missing PROGRAM:PACKAGE…
+install_missing() {
   local -a missing=()
-  local suite base security='' tool
-  for tool in mmdebstrap:mmdebstrap mke2fs:e2fsprogs qemu-img:qemu-utils socat:socat; do
+  local tool
+  for tool; do
     command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
   done
   [[ -e $keyring ]] || missing+=(debian-archive-keyring)
-  qemu_is_usable || missing+=(qemu-system-x86 qemu-utils)
-  [[ ${#missing[@]} == 0 ]] && return
+  [[ ${#missing[@]} == 0 ]] || apt_install '' "${missing[@]}"
+}
 
-  command -v apt-get >/dev/null || die "needs ${missing[*]}, and this host has no apt to get them with"
-  [[ $EUID == 0 ]] || die "needs root to install ${missing[*]}"
+# Installs packages of this host's own release, or of TARGET: apt_install TARGET PACKAGE…
+apt_install() {
+  local target=$1 suite base security sources
+  shift
+  command -v apt-get >/dev/null || die "needs $*, and this host has no apt to install them with"
+  [[ $EUID == 0 ]] || die "needs root to install $*"
   suite=$(codename)
   base=$(mirror "$suite")
   [[ -n $base ]] || die "apt's sources on this host name no mirror that serves $suite main"
-  say "installing ${missing[*]} …"
-  local sources="deb [signed-by=$keyring] $base $suite main
+  say "installing $* …"
+  sources="deb [signed-by=$keyring] $base $suite main
 deb [signed-by=$keyring] $base $suite-updates main"
   security=$(mirror "$suite-security")
   [[ -z $security ]] || sources+="
 deb [signed-by=$keyring] $security $suite-security main"
-  local -a target=()
-  if [[ $suite == bookworm ]]; then
-    sources+="
-deb [signed-by=$keyring] $base bookworm-backports main"
-    # Only QEMU comes from there; the other packages exist in both, and -t would prefer it.
-    target=(-t bookworm-backports)
-  fi
-  apt_with "$sources" "${target[@]}" "${missing[@]}" || die "could not install ${missing[*]}"
-  qemu_is_usable || die "QEMU is older than 8 and none newer could be installed"
+  [[ -z $target ]] || sources+="
+deb [signed-by=$keyring] $base $target main"
+  apt_with "$sources" ${target:+-t "$target"} "$@" || die "could not install $*"
 }
 
-# --- QEMU ------------------------------------------------------------------------------------
+# --- the machine -----------------------------------------------------------------------------
 
 cpus=${PACKRANK_VM_CPUS:-2}
 memory=${PACKRANK_VM_MEMORY:-4096}
-accel=${PACKRANK_VM_ACCEL:-tcg,thread=multi}
 
-# A run's own folder, gone when the script ends however it ends; QEMU goes first.
+# Chooses the machine, and installs or builds what it needs: `use_machine [uml|qemu]`. Without a name it
+# is uml, and qemu where uml cannot be had; $machine is which.
+machine=''
+use_machine() {
+  case ${1:-} in
+    uml | qemu) machine=$1 ;;
+    '') machine=${PACKRANK_VM_MACHINE:-uml} ;;
+    *) die "there is no machine '$1': use uml or qemu" ;;
+  esac
+  # shellcheck source-path=SCRIPTDIR source=machine/uml.sh
+  . "$vm_dir/machine/$machine.sh"
+  if [[ -z ${1:-} && $machine == uml ]] && ! kernel=$("$vm_dir/kernel"); then
+    say "the guest kernel cannot be built on this host: QEMU instead, which takes several times as long"
+    machine=qemu
+    # shellcheck source-path=SCRIPTDIR source=machine/qemu.sh
+    . "$vm_dir/machine/qemu.sh"
+  fi
+  machine_tools
+}
+
+# A run's own folder. It is removed when the script ends, however it ends, after the machine was killed.
 work=''
-qemu_pid=''
+machine_pid=''
 open_work() {
   mkdir -p "$cache"
   # What a script that was itself killed left behind.
@@ -132,9 +161,9 @@ open_work() {
 close_work() {
   trap - EXIT
   trap '' INT TERM HUP
-  if [[ -n $qemu_pid ]] && kill -0 "$qemu_pid" 2>/dev/null; then
-    kill -KILL "$qemu_pid" 2>/dev/null || true
-    wait "$qemu_pid" 2>/dev/null || true
+  if [[ -n $machine_pid ]] && kill -0 "$machine_pid" 2>/dev/null; then
+    kill -KILL "$machine_pid" 2>/dev/null || true
+    wait "$machine_pid" 2>/dev/null || true
   fi
   [[ -z $work ]] || rm -rf "$work"
 }
@@ -142,17 +171,20 @@ close_work() {
 # Makes the guest's disks in $work: an overlay over the image, the payload, an empty scratch disk.
 disks() {
   local image=$1
-  qemu-img create -q -f qcow2 -b "$image/disk" -F raw "$work/root.qcow2"
+  machine_disks "$image"
   truncate -s 512M "$work/scratch"
   pack "$work/payload"
 }
+
+# The cases of this run: lines of plan.sh.
+planned=()
 
 # The payload: this folder's guest side, the binaries under test, and tests/'s fixtures.
 stage() {
   local stage=$1 file
   mkdir -p "$stage/bin" "$stage/cases"
-  cp "$vm_dir/guest" "$vm_dir"/{lib,classes}.sh "$vm_dir/config.json" "$stage/"
-  cp -r "${PACKRANK_VM_CASES:-$vm_dir/cases}/." "$stage/cases/"
+  cp "$vm_dir/guest" "$vm_dir"/{lib,classes,plan}.sh "$vm_dir/config.json" "$stage/"
+  cp -r "$cases/." "$stage/cases/"
   for file in "$tree"/out/packrank_*.deb; do
     [[ ! -f $file ]] || cp "$file" "$stage/packrank.deb"
   done
@@ -165,7 +197,11 @@ stage() {
   if [[ -n ${youki:-} ]]; then
     cp "$youki" "$stage/bin/youki"
   fi
-  printf '%s\n' "${only:-}" >"$stage/only"
+  # What modprobe wants to know of a kernel that has no modules.
+  [[ $machine != uml ]] || cp -r "$kernel/modules" "$stage/"
+  printf '%s\n' "$machine" >"$stage/machine"
+  printf '%s\n' "${budget:-1000000}" >"$stage/budget"
+  printf '%s\n' "${planned[@]}" >"$stage/plan"
 }
 # The same as a disk.
 pack() {
@@ -189,30 +225,6 @@ find_youki() {
   done
 }
 
-#   qemu IMAGE-FOLDER KERNEL-ARGUMENTS QEMU-ARGUMENTS...
-# Sets `command` to QEMU's command line. It is killed with the script that starts it.
-qemu_command() {
-  local image=$1 append=$2
-  # What guards against attackers and lost time costs an emulated processor a quarter of its work.
-  append+=' mitigations=off init_on_alloc=0 randomize_kstack_offset=off nokaslr nowatchdog audit=0'
-  shift 2
-  # shellcheck disable=SC2034,SC2054 # for the caller; commas are QEMU's
-  command=(
-    setpriv --pdeathsig KILL
-    qemu-system-x86_64
-    -name packrank -nodefaults -no-user-config -display none
-    -accel "$accel" -cpu max -smp "$cpus" -m "$memory" -nic none
-    -device virtio-rng-pci
-    -netdev hubport,hubid=0,id=wire0 -device virtio-net-pci,netdev=wire0
-    -netdev hubport,hubid=0,id=wire1 -device virtio-net-pci,netdev=wire1
-    -kernel "$image/vmlinuz" -initrd "$image/initrd"
-    -drive "file=$work/root.qcow2,format=qcow2,if=none,id=root,cache=unsafe"
-    -device virtio-blk-pci,drive=root
-    -drive "file=$work/payload,format=raw,if=none,id=payload,readonly=on"
-    -device virtio-blk-pci,drive=payload,serial=payload
-    -drive "file=$work/scratch,format=raw,if=none,id=scratch,cache=unsafe${PACKRANK_VM_SCRATCH:+,$PACKRANK_VM_SCRATCH}"
-    -device virtio-blk-pci,drive=scratch,serial=scratch
-    -append "console=ttyS0 root=/dev/vda rootflags=prjquota rw panic=-1 psi=1 no_timer_check quiet systemd.show_status=false $append"
-    "$@"
-  )
-}
+# The kernel's arguments on every machine.
+# shellcheck disable=SC2034 # for run and shell
+kernel_arguments='rootflags=prjquota rw panic=-1 psi=1 audit=0 quiet systemd.show_status=false'

@@ -2,7 +2,7 @@
 # pressure information, and the modules that shaping needs.
 
 expect_is 'the root cgroup' "$(stat -f -c %T /sys/fs/cgroup)" cgroup2fs
-for controller in cpuset cpu io memory hugetlb pids; do
+for controller in cpuset cpu io memory pids; do
   grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers || fail "no $controller controller"
 done
 expect_is 'pid 1' "$(cat /proc/1/comm)" systemd
