@@ -37,6 +37,7 @@ ledger() {
 }
 commit=$(git -C "$tree" rev-parse --short HEAD 2>/dev/null || true)
 note_result() { # WHERE TEST RESULT SECONDS
+  [[ $cases == "$vm_dir/cases" && -z ${PACKRANK_VM_TRIES:-} ]] || return 0
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$EPOCHSECONDS" "$1" "$2" "$3" "$4" "${commit:--}" >>"$(ledger)"
 }
 
@@ -200,6 +201,7 @@ stage() {
   # What modprobe wants to know of a kernel that has no modules.
   [[ $machine != uml ]] || cp -r "$kernel/modules" "$stage/"
   printf '%s\n' "$machine" >"$stage/machine"
+  printf '%s' "${PACKRANK_VM_TRIES:-}" >"$stage/tries"
   printf '%s\n' "${budget:-1000000}" >"$stage/budget"
   printf '%s\n' "${planned[@]}" >"$stage/plan"
 }

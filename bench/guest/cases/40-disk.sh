@@ -4,6 +4,7 @@
 # needs: packrank packrank-runtime packrank-hook packrank-watcher crun jq
 # timeout: 7200
 # tries: 1
+# machine: qemu
 
 . "$LAB/extra/lib.sh"
 disk=$(readlink -f /dev/disk/by-id/virtio-scratch)
