@@ -1,8 +1,6 @@
 //! Project quotas on real overlays. `PACKRANK_QUOTA` names a directory on an
 //! ext4 or XFS that enforces them; without it these tests are skipped.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -419,7 +417,7 @@ fn a_process_killed_at_any_step_leaves_nothing_that_cleaning_up_does_not_find() 
     let (mut registered, mut before) = (0, 0);
     for round in 0..100 {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "limit_one_for_the_kill_test"])
+            .args(["--exact", "disk_quota::limit_one_for_the_kill_test"])
             .env("KILL_ROOT", &root)
             .env("KILL_REGISTRY", &lab.registry)
             .stdout(Stdio::null())

@@ -1,8 +1,6 @@
 //! Limits on real cgroups of this machine's version, each in a subtree of its
 //! own that is removed whatever happens.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

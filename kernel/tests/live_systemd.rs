@@ -1,8 +1,6 @@
 //! Limits on a scope of a real systemd: they outlive a daemon-reload. Skipped
 //! where systemd does not run, or cgroups are version 1.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

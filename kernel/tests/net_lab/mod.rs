@@ -3,8 +3,6 @@
 //! lives as long as a thread or a file descriptor holds it, so everything is
 //! gone when the test ends, however it ends.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 pub mod traffic;
 
 use std::fs::File;
