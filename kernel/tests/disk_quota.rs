@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use packrank_kernel::disk::{
     Applied, Error, PROJECTS, Unsupported, change, limit, list, remove, sweep, used,
 };
+use packrank_skipped::skipped;
 
 const MIB: u64 = 1 << 20;
 
@@ -24,7 +25,10 @@ struct Lab {
 impl Lab {
     fn open(name: &str) -> Option<Lab> {
         let Some(quota) = env::var_os("PACKRANK_QUOTA") else {
-            eprintln!("skipped: PACKRANK_QUOTA names no directory with project quotas");
+            skipped(
+                name,
+                "PACKRANK_QUOTA names no directory with project quotas",
+            );
             return None;
         };
         let top = PathBuf::from(quota).join(name);

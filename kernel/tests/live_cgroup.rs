@@ -15,6 +15,7 @@ use packrank_core::value::Value;
 use packrank_kernel::live::{
     Applied, Error, Limit, Means, Place, Scale, apply, of_key, of_resources,
 };
+use packrank_skipped::skipped;
 
 const ROOT: &str = "/sys/fs/cgroup";
 const V1: [&str; 6] = ["cpu", "memory", "blkio", "pids", "cpuset", "hugetlb"];
@@ -47,7 +48,7 @@ impl Lab {
             folders
                 .iter()
                 .for_each(|folder| drop(fs::remove_dir(folder)));
-            eprintln!("skipped: no cgroups can be made here");
+            skipped(test, "no cgroups can be made here");
             return None;
         }
         let cgroups: BTreeMap<String, PathBuf> = match v2 {
