@@ -130,6 +130,7 @@ impl AsFd for Trigger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use packrank_skipped::skipped;
     use proptest::prelude::*;
 
     const TEXT: &[u8] = b"some avg10=1.25 avg60=4.04 avg300=4.51 total=77324758\n\
@@ -180,11 +181,7 @@ mod tests {
         let path = Path::new("/proc/pressure/memory");
         match Trigger::arm(path, Kind::Some, 10) {
             Ok(trigger) => assert!(WINDOWS.contains(&trigger.window())),
-            Err(error) => drop(writeln!(
-                std::io::stderr(),
-                "SKIPPED: no trigger on {}: {error}",
-                path.display()
-            )),
+            Err(error) => skipped("a trigger", &format!("none on {}: {error}", path.display())),
         }
         assert!(Trigger::arm(Path::new("/nonexistent"), Kind::Full, 10).is_err());
     }

@@ -1,8 +1,6 @@
 //! Project quotas on real overlays. `PACKRANK_QUOTA` names a directory on an
 //! ext4 or XFS that enforces them; without it these tests are skipped.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -14,6 +12,7 @@ use std::time::{Duration, Instant};
 use packrank_kernel::disk::{
     Applied, Error, PROJECTS, Unsupported, change, limit, list, remove, sweep, used,
 };
+use packrank_skipped::skipped;
 
 const MIB: u64 = 1 << 20;
 
@@ -26,7 +25,10 @@ struct Lab {
 impl Lab {
     fn open(name: &str) -> Option<Lab> {
         let Some(quota) = env::var_os("PACKRANK_QUOTA") else {
-            eprintln!("skipped: PACKRANK_QUOTA names no directory with project quotas");
+            skipped(
+                name,
+                "PACKRANK_QUOTA names no directory with project quotas",
+            );
             return None;
         };
         let top = PathBuf::from(quota).join(name);
@@ -419,7 +421,7 @@ fn a_process_killed_at_any_step_leaves_nothing_that_cleaning_up_does_not_find() 
     let (mut registered, mut before) = (0, 0);
     for round in 0..100 {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "limit_one_for_the_kill_test"])
+            .args(["--exact", "disk_quota::limit_one_for_the_kill_test"])
             .env("KILL_ROOT", &root)
             .env("KILL_REGISTRY", &lab.registry)
             .stdout(Stdio::null())

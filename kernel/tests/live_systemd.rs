@@ -1,8 +1,6 @@
 //! Limits on a scope of a real systemd: they outlive a daemon-reload. Skipped
 //! where systemd does not run, or cgroups are version 1.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +11,7 @@ use std::time::{Duration, Instant};
 use packrank_core::record::Amount;
 use packrank_core::spec::Device;
 use packrank_kernel::live::{Limit, Place, Scale, Systemd, Units, apply};
+use packrank_skipped::skipped;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -26,7 +25,7 @@ impl Scope {
     fn start(test: &str) -> Option<Scope> {
         let v2 = Path::new(ROOT).join("cgroup.controllers").exists();
         if !v2 || !Path::new("/run/systemd/system").exists() {
-            eprintln!("skipped: no systemd on cgroup v2 here");
+            skipped(test, "no systemd on cgroup v2 here");
             return None;
         }
         let name = format!("packrank-live-{test}.scope");

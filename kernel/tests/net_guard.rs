@@ -1,9 +1,5 @@
 //! Connections, packets and marks, held and counted.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod net_lab;
-
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -11,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use net_lab::{Container, Host, NO_GUARD, both, inside, megabits, on_a_host, sh};
 use packrank_kernel::net::{Guard, Means, Note, Shape, Target, apply, read};
+
+use crate::net_lab::{Container, Host, NO_GUARD, both, inside, megabits, on_a_host, sh};
 
 const GENEROUS: u64 = 1_000;
 

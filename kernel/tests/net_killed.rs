@@ -1,10 +1,6 @@
 //! Killed at any moment: what was made so far has its owner's name on it, the
 //! next apply completes it, and removal finds all of it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod net_lab;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,8 +8,9 @@ use std::process::{Command, Stdio, id};
 use std::thread;
 use std::time::Duration;
 
-use net_lab::{Container, NO_GUARD, both, megabits, on_a_host, sh};
 use packrank_kernel::net::{Guard, Means, Shape, Target, apply, list_ours, remove};
+
+use crate::net_lab::{Container, NO_GUARD, both, megabits, on_a_host, sh};
 
 const ROUNDS: u64 = 100;
 const NETNS: &str = "PACKRANK_TEST_NETNS";
@@ -60,7 +57,12 @@ fn a_kill_at_any_moment_leaves_nothing_that_is_not_found() {
         for round in 0..ROUNDS {
             let mut command = Command::new(std::env::current_exe().unwrap());
             command
-                .args(["victim", "--exact", "--nocapture", "--test-threads=1"])
+                .args([
+                    "net_killed::victim",
+                    "--exact",
+                    "--nocapture",
+                    "--test-threads=1",
+                ])
                 .env(NETNS, &path)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null());

@@ -1,16 +1,13 @@
 //! From the first apply to the last trace: what is found, what is changed in
 //! place, what is refused, and that nothing stays behind.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod net_lab;
-
 use std::os::fd::AsFd;
 
-use net_lab::{Container, NO_GUARD, both, megabits, on_a_host, sh};
 use packrank_kernel::net::{
     Error, Guard, Means, Note, Object, Rate, Shape, Target, apply, list_ours, read, remove,
 };
+
+use crate::net_lab::{Container, NO_GUARD, both, megabits, on_a_host, sh};
 
 const GUARD: Guard = Guard {
     connections: Some(1000),

@@ -1,15 +1,12 @@
 //! Two hundred containers at once: no two share a thing, nothing is left.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod net_lab;
-
 use std::collections::HashSet;
 use std::thread;
 use std::time::Instant;
 
-use net_lab::{Container, Host, both, inside, megabits, on_a_host, sh};
 use packrank_kernel::net::{Guard, list_ours, remove};
+
+use crate::net_lab::{Container, Host, both, inside, megabits, on_a_host, sh};
 
 const CONTAINERS: u8 = 200;
 const GUARD: Guard = Guard {

@@ -1,15 +1,12 @@
 //! Rates, measured: what a sender gets through, in both directions.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod net_lab;
-
 use std::thread;
 use std::time::Duration;
 
-use net_lab::traffic::Flow;
-use net_lab::{Container, Host, NO_GUARD, both, inside, megabits, on_a_host, sh};
 use packrank_kernel::net::{Guard, Means, Note, Rate, Shape, apply, remove};
+
+use crate::net_lab::traffic::Flow;
+use crate::net_lab::{Container, Host, NO_GUARD, both, inside, megabits, on_a_host, sh};
 
 fn out<'a>(host: &'a Host, container: &'a Container, address: &'a str) -> Flow<'a> {
     Flow {

@@ -9,6 +9,7 @@ pub mod fake_engine;
 pub mod kernel;
 pub mod node;
 pub mod program;
-pub mod skipped;
 pub mod spec;
 pub mod usage;
+
+pub use packrank_skipped as skipped;

@@ -1,6 +1,5 @@
 //! What the fuzzers kept, read again: every input that once was found worth
 //! keeping, or once made something fail, goes through the same checks.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::path::Path;

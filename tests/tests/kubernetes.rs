@@ -2,8 +2,6 @@
 //! not exist, or is of another shape, is a difference between what stands in
 //! the file and what the types make of it.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // A test that cannot go on has failed.
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,9 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/ws"
 cp -r "$here/core" "$here/watcher" "$here/kernel" "$here/Cargo.lock" "$copy/ws"
-sed 's/^members = .*/members = ["core", "kernel", "watcher"]/' "$here/Cargo.toml" >"$copy/ws/Cargo.toml"
+mkdir "$copy/ws/tests"
+cp -r "$here/tests/skipped" "$copy/ws/tests"
+sed 's/^members = .*/members = ["core", "kernel", "watcher", "tests\/skipped"]/' "$here/Cargo.toml" >"$copy/ws/Cargo.toml"
 cd "$copy/ws/watcher/src/decide"
 missed=0
 try() { # what, file, sed expression

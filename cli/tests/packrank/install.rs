@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use packrank_skipped::skipped;
 use tempfile::TempDir;
 
 const PROGRAMS: [&str; 4] = [
@@ -32,9 +32,9 @@ impl Node {
         let root =
             fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
         let (Some(containerd), true) = (containerd, root) else {
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: no containerd on this machine, or not root"
+            skipped(
+                "a node to install on",
+                "no containerd on this machine, or not root",
             );
             return None;
         };

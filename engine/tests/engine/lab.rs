@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use packrank_skipped::skipped;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,11 +37,11 @@ impl Lab {
     /// None, and a line that says why, where bundles cannot run.
     pub fn new(change: impl FnOnce(&mut Value)) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("SKIPPED: needs root");
+            skipped("a bundle", "needs root");
             return None;
         }
         if !Path::new(BUSYBOX).exists() {
-            eprintln!("SKIPPED: needs {BUSYBOX} (busybox-static)");
+            skipped("a bundle", &format!("needs {BUSYBOX} (busybox-static)"));
             return None;
         }
         let folder = tempfile::Builder::new()

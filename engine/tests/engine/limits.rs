@@ -1,8 +1,8 @@
 //! What the configuration limits, read back from the kernel.
 
 use std::fs;
-use std::io::Write as _;
 
+use packrank_skipped::skipped;
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
@@ -92,8 +92,7 @@ fn idle_where_the_kernel_has_it() {
     };
     lab.up();
     if lab.cgroup_file("cpu", "cpu.idle", "cpu.idle").is_none() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: this kernel has no cpu.idle");
-        return;
+        return skipped("cpu.idle", "this kernel has none");
     }
     lab.must(&["update", "--cpu-idle", "1", "--cpu-share", "128", &lab.id]);
     assert_eq!(
@@ -116,8 +115,7 @@ fn block_io_limits_name_their_device() {
         .flatten()
         .find_map(|entry| fs::read_to_string(entry.path().join("dev")).ok())
     else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no block device");
-        return;
+        return skipped("limits of a disk", "no block device");
     };
     let (major, minor) = device.trim().split_once(':').unwrap();
     let (major, minor): (u32, u32) = (major.parse().unwrap(), minor.parse().unwrap());
@@ -197,11 +195,7 @@ fn a_score_that_cannot_be_set_is_refused_and_says_what_it_lacks() {
         .trim();
     const SYS_RESOURCE: u64 = 1 << 24;
     if u64::from_str_radix(effective, 16).unwrap() & SYS_RESOURCE != 0 {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: this process has CAP_SYS_RESOURCE"
-        );
-        return;
+        return skipped("a refused OOM score", "this process has CAP_SYS_RESOURCE");
     }
     let Some(lab) = Lab::new(|config| config["process"]["oomScoreAdj"] = json!(-500)) else {
         return;

@@ -1,12 +1,12 @@
 //! Trees as literals, and this machine's own hierarchies where it has them.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, GuaranteeFile};
+use packrank_skipped::skipped;
 use proptest::prelude::*;
 
 use super::*;
@@ -261,8 +261,7 @@ impl Drop for Real {
 #[test]
 fn a_real_cgroup_is_frozen_limited_and_killed() {
     let Some((mut real, cgroup)) = Real::make("kill") else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no cgroups can be made here");
-        return;
+        return skipped("a real cgroup", "none can be made here");
     };
     assert!(cgroup.populated().unwrap());
     assert_eq!(cgroup.processes().unwrap(), [real.child.id()]);
@@ -284,8 +283,7 @@ fn a_real_cgroup_is_frozen_limited_and_killed() {
 #[test]
 fn a_real_cgroup_that_goes_between_two_reads_is_gone() {
     let Some((real, cgroup)) = Real::make("gone") else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no cgroups can be made here");
-        return;
+        return skipped("a real cgroup", "none can be made here");
     };
     let reader = cgroup
         .reader(Figure::Memory)

@@ -61,6 +61,8 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use packrank_skipped::skipped;
+
     use super::super::btf::tests::Blob;
     use super::*;
 
@@ -117,7 +119,7 @@ mod tests {
         let bytes = match std::fs::read(TYPES) {
             Ok(bytes) => bytes,
             Err(error) => {
-                return println!("SKIPPED the_running_kernels_are_found: {TYPES}: {error}");
+                return skipped("the running kernel's types", &format!("{TYPES}: {error}"));
             }
         };
         let layout = Layout::find(&bytes).unwrap();

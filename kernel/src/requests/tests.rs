@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use packrank_skipped::skipped;
+
 use super::*;
 
 const READS: u32 = 64;
@@ -46,9 +48,7 @@ impl Drop for Cgroup {
 
 #[test]
 fn each_request_is_counted_once_for_the_cgroup_that_made_it() {
-    let skipped = |why: &dyn std::fmt::Display| {
-        println!("SKIPPED each_request_is_counted_once_for_the_cgroup_that_made_it: {why}");
-    };
+    let skipped = |why: &dyn std::fmt::Display| skipped("counting requests", &why.to_string());
     let (reader, other) = match (Cgroup::new("reader"), Cgroup::new("other")) {
         (Ok(reader), Ok(other)) => (reader, other),
         (Err(why), _) | (_, Err(why)) => return skipped(&why),

@@ -3,12 +3,9 @@
 //! lives as long as a thread or a file descriptor holds it, so everything is
 //! gone when the test ends, however it ends.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 pub mod traffic;
 
 use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +13,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use packrank_kernel::net::{Applied, Error, Guard, Means, Rate, Shape, Target, apply};
+use packrank_skipped::skipped;
 
 /// Tests that measure take turns: two cores are soon too few.
 static TURN: Mutex<()> = Mutex::new(());
@@ -24,27 +22,19 @@ static TURN: Mutex<()> = Mutex::new(());
 pub fn on_a_host(test: impl FnOnce(&Host) + Send) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if !nix::unistd::geteuid().is_root() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: needs root, to make network namespaces"
-        );
-        return;
+        return skipped("a host's network", "needs root, to make network namespaces");
     }
     if Command::new("ip").arg("-V").output().is_err() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: needs the ip program, to wire network namespaces"
+        return skipped(
+            "a host's network",
+            "needs the ip program, to wire network namespaces",
         );
-        return;
     }
     thread::scope(|scope| {
         let run = scope.spawn(|| {
             if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "SKIPPED: cannot make a network namespace: {errno}"
-                );
-                return;
+                let why = format!("cannot make a network namespace: {errno}");
+                return skipped("a host's network", &why);
             }
             let host = Host { namespace: own() };
             sh("ip link set lo up");

@@ -16,7 +16,7 @@ use packrank_tests::containerd::{IMAGE, PACKRANK, STOCK, World, said, world};
 use packrank_tests::program;
 use packrank_tests::skipped::skipped;
 
-use crate::asked::{Calls, kind};
+use super::asked::{Calls, kind};
 
 fn answers(world: &World, runtime: &str, id: &str) -> Vec<(&'static str, String)> {
     let mut answers = Vec::new();

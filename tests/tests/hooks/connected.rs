@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use packrank_tests::program;
 use serde_json::{Value, json};
 
-use crate::world::{id, world};
+use super::world::{id, world};
 
 /// Far more than it takes: a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(60);

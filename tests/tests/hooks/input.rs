@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::world::{id, world};
+use super::world::{id, world};
 
 #[test]
 fn a_bad_state_is_refused_in_one_sentence() {

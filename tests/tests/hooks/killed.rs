@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use crate::world::{World, id, world};
+use super::world::{World, id, world};
 
 /// Points at which everything is killed.
 const KILLS: usize = 100;

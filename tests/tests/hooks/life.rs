@@ -4,7 +4,7 @@
 use packrank_tests::kernel::{file, idle, v2};
 use packrank_tests::skipped::skipped;
 
-use crate::world::{id, world};
+use super::world::{id, world};
 
 #[test]
 fn shaped_when_the_network_comes_between_create_and_start() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, id, world};
+use super::world::{World, id, world};
 
 /// Gives the spec the pod's network and what containerd's CRI writes.
 fn in_pod(spec: &mut Value, netns: &str, sandbox: &str, kind: &str, name: &str, class: &str) {

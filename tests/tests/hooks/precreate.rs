@@ -1,6 +1,6 @@
 //! Podman's stage: spec in, ranked spec out.
 
-use crate::world::world;
+use super::world::world;
 
 #[test]
 fn a_spec_passes_through_ranked_and_an_unranked_one_as_it_is() {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use packrank_tests::bundle::Bundle;
 use serde_json::{Value, json};
 
-use crate::world::{World, id, world};
+use super::world::{World, id, world};
 
 /// CAP_NET_BIND_SERVICE is number 10.
 const NET_BIND_SERVICE: &str = "0000000000000400";

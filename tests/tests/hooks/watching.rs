@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use packrank_tests::program;
 use serde_json::{Value, json};
 
-use crate::world::{SOCKET, World, id, world};
+use super::world::{SOCKET, World, id, world};
 
 /// Long enough for a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,8 +4,8 @@ use std::fs;
 
 use packrank_tests::fake_engine::{Outcome, Scene, Untouched};
 
-use crate::ENGINE;
-use crate::config::ranked;
+use super::ENGINE;
+use super::config::ranked;
 
 fn called(scene: &Scene) -> String {
     scene.calls().pop().unwrap().args.swap_remove(0)

@@ -4,8 +4,8 @@ use std::os::unix::fs::symlink;
 
 use packrank_tests::fake_engine::{Outcome, Scene, Untouched};
 
-use crate::ENGINE;
-use crate::config::{annotated, ranked};
+use super::ENGINE;
+use super::config::{annotated, ranked};
 
 /// oom_score_adj tells the classes apart.
 const SCORES: [(&str, i64); 3] = [("normal", 0), ("low", 500), ("scavenger", 1000)];

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use packrank_tests::fake_engine::{Scene, Untouched};
 
-use crate::ENGINE;
-use crate::config::{annotated, ranked};
+use super::ENGINE;
+use super::config::{annotated, ranked};
 
 /// Every verb of runc, crun and youki that only passes through, and calls
 /// without one.

@@ -3,8 +3,8 @@
 use packrank_tests::fake_engine::Scene;
 use serde_json::Value;
 
-use crate::ENGINE;
-use crate::config::ranked;
+use super::ENGINE;
+use super::config::ranked;
 
 #[test]
 fn a_refusal_is_one_line_on_stderr_and_the_last_error_in_the_log() {

@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use packrank_tests::fake_engine::{Scene, Untouched};
 
-use crate::ENGINE;
-use crate::config::{annotated, ranked};
+use super::ENGINE;
+use super::config::{annotated, ranked};
 
 /// The refusal's sentence; fails where anything else happens.
 fn refused(scene: &Scene, options: &[&str]) -> String {

@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use packrank_tests::fake_engine::Scene;
 
-use crate::ENGINE;
-use crate::config::ranked;
+use super::ENGINE;
+use super::config::ranked;
 
 /// A spec large enough that writing it takes a while.
 fn large() -> String {

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use packrank_tests::fake_engine::{Outcome, Scene};
 use serde_json::{Value, json};
 
-use crate::ENGINE;
-use crate::config::{annotated, ranked};
+use super::ENGINE;
+use super::config::{annotated, ranked};
 
 const MIB: u64 = 1 << 20;
 

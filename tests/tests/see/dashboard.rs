@@ -8,8 +8,8 @@ use packrank_tests::node::Node;
 use packrank_tests::skipped::skipped;
 use serde_json::{Value as Json, json};
 
-use crate::prometheus::{Prometheus, examples, free_port, installed};
-use crate::{wire, workload};
+use super::prometheus::{Prometheus, examples, free_port, installed};
+use super::{wire, workload};
 
 /// Levels that any node reaches: the watcher acts at once, down to killing the
 /// scavenger.

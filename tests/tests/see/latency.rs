@@ -7,7 +7,7 @@ use packrank_tests::node::Node;
 use packrank_tests::skipped::skipped;
 use serde_json::json;
 
-use crate::metrics::{sample, scrape};
+use super::metrics::{sample, scrape};
 
 const READS: usize = 200;
 

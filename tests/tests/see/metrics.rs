@@ -11,7 +11,7 @@ use packrank_tests::node::{Node, http, http_of};
 use packrank_tests::skipped::skipped;
 use serde_json::json;
 
-use crate::{prometheus, wire, workload};
+use super::{prometheus, wire, workload};
 
 /// The number behind a sample's name and labels, if it is there once.
 pub fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {

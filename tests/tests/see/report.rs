@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value as Json, json};
 
-use crate::workload;
+use super::workload;
 
 /// What the browser is asked of the page it has laid out.
 const MEASURE: &str = "<script>document.title = JSON.stringify({

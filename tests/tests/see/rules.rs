@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::prometheus::{examples, installed};
+use super::prometheus::{examples, installed};
 
 fn promtool(folder: &Path) -> (bool, String) {
     let out = Command::new("/usr/bin/promtool")

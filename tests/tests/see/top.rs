@@ -9,7 +9,7 @@ use packrank_tests::program;
 use packrank_tests::skipped::skipped;
 use serde_json::Value as Json;
 
-use crate::workload;
+use super::workload;
 
 #[test]
 fn top_shows_a_real_node() {

@@ -1,7 +1,6 @@
 //! What befalls the watcher itself.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, GuaranteeFile};
+use packrank_skipped::skipped;
 use serde_json::json;
 
 use crate::lab::Lab;
@@ -54,9 +54,9 @@ impl Disk {
         match mount.arg(at).output() {
             Ok(done) if done.status.success() => Some(Disk(at.to_owned())),
             other => {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "SKIPPED: no file system can be mounted here: {other:?}"
+                skipped(
+                    "a full disk",
+                    &format!("no file system can be mounted here: {other:?}"),
                 );
                 None
             }

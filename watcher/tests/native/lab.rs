@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use packrank_core::record::{Packs, Record};
 use packrank_kernel::cgroup::{Cgroup, Mounts, Version, start_time};
+use packrank_skipped::skipped;
 use packrank_watcher::Roots;
 use serde_json::{Value as Json, json};
 
@@ -33,10 +34,7 @@ pub struct Pod {
 impl Lab {
     /// `None`, with the reason printed, where no cgroups can be made.
     pub fn new(test: &str) -> Option<Lab> {
-        let skipped = |why: &dyn std::fmt::Display| {
-            // A plain write: print! is captured for tests that pass.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-        };
+        let skipped = |why: &dyn std::fmt::Display| skipped(test, &why.to_string());
         let mounts = Mounts::find(Path::new("/sys/fs/cgroup"))
             .map_err(|e| skipped(&e))
             .ok()?;

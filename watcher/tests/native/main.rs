@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use lab::Lab;
+use packrank_skipped::skipped;
 use serde_json::json;
 
 #[test]
@@ -119,8 +120,7 @@ fn a_process_at_its_open_files_is_told_of() {
         .args(["--pid", &pid, "--nofile=3:3"])
         .status();
     if !limited.is_ok_and(|status| status.success()) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no prlimit here");
-        return;
+        return skipped("a watcher without files", "no prlimit here");
     }
     lab.watch();
     lab.wait("it is told", |lab| {
@@ -142,8 +142,7 @@ fn a_person_sets_within_the_ceiling_pauses_and_releases() {
     lab.watch();
     let quota = packrank_core::key::Key::CpuQuota;
     if lab.pod(pack).cgroup.value(quota).unwrap().is_none() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no CPU controller here");
-        return;
+        return skipped("a setting of a running pack", "no CPU controller here");
     }
     let set = |value| json!({ "verb": "set", "id": "p0", "key": "cpu.quota", "value": value });
     let answer = lab.ask(set(json!(50)));

@@ -1,13 +1,13 @@
 //! From a trigger to the deed nothing is allocated: real cgroups, real
 //! processes, and an allocator that counts what this thread asks for.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use allocation_counter::measure;
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, GuaranteeFile};
 use packrank_kernel::cgroup::CgroupError;
+use packrank_skipped::skipped;
 use packrank_watcher::Config;
 use packrank_watcher::decide::Level;
 use packrank_watcher::watch::Watcher;
@@ -75,7 +75,7 @@ fn a_value_is_written_without_asking_for_memory() {
         (Key::CpuQuota, Amount::Unlimited),
     ] {
         if cgroup.value(key).unwrap().is_none() {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: no {} here", key.name());
+            skipped("a value without memory", &format!("no {} here", key.name()));
             continue;
         }
         let mut done = Err(CgroupError::NotOffered { what: "" });

@@ -7,6 +7,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::SFlag;
+use packrank_skipped::skipped;
 
 use super::*;
 use crate::disk::layer::directory;
@@ -19,8 +20,7 @@ fn on_a_disk(test: impl FnOnce(&Path) + Send + 'static) {
     let folder = tempfile::tempdir().unwrap();
     let run = move || {
         if unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).is_err() {
-            eprintln!("skipped: no mount namespace without root");
-            return;
+            return skipped("projects of a tree", "no mount namespace without root");
         }
         let image = folder.path().join("image");
         let top = folder.path().join("top");
@@ -37,8 +37,10 @@ fn on_a_disk(test: impl FnOnce(&Path) + Send + 'static) {
                 )
         };
         if !MKFS.iter().any(made) {
-            eprintln!("skipped: neither ext4 nor XFS with projects can be made and mounted here");
-            return;
+            return skipped(
+                "projects of a tree",
+                "neither ext4 nor XFS with projects can be made and mounted here",
+            );
         }
         test(&top);
     };

@@ -1,5 +1,4 @@
 //! packrank-runtime from outside, in front of a fake engine.
-#![allow(clippy::unwrap_used)]
 
 mod choosing;
 mod claiming;

@@ -3,7 +3,6 @@
 //! In: bundles of busybox; runc, crun, youki and packrank-engine. Out: the
 //! kernel's own files against the built-in policy's figures, written out here
 //! once more; an update merged with the plan; and nothing left behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod engine;
 

@@ -1,10 +1,4 @@
 //! What is seen of a real node: metrics, rules, dashboard, live view, report.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
 
 mod dashboard;
 mod follow;

@@ -2,7 +2,6 @@
 //!
 //! In: bundles, runc, veths. Out: what the kernel has while a container lives,
 //! and that it has nothing of ours after.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connected;
 mod deadline;

@@ -3,7 +3,6 @@
 //! In: a containerd of the test's own, busybox, `ctr`, and a client on the
 //! shim's socket. Out: the same answers as the stock shim gives beside it, what
 //! a rank makes of a container, and nothing left behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod asked;
 mod calls;
