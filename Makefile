@@ -53,7 +53,7 @@ bench-vm: ## protection and reaction in the guest, beside systemd-oomd and early
 soak: ## a thousand containers of the shim's in a row, and 50 at once for five minutes
 	@scripts/setup test
 	@scripts/build
-	@PACKRANK_BIN=$(CURDIR)/out/bin cargo test --locked -p packrank-tests --test containerd -- --ignored --nocapture --test-threads 1 soak
+	@PACKRANK_BIN=$(CURDIR)/out/bin cargo test --locked -p packrank-tests --test outside -- --ignored --nocapture --test-threads 1 soak
 
 fuzz: ## each fuzz target for SECONDS (60)
 	@fuzz/run $(or $(SECONDS_EACH),60)

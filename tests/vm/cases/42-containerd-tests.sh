@@ -3,7 +3,7 @@
 # container that is attached to; what is wrong and what is refused, in one sentence; the options that
 # systemd and cgroup v2 have a part in.
 # matrix: about=pods,calls,attach,wrong,options
-# needs: test-containerd containerd-shim-packrank-v2
+# needs: test-outside containerd-shim-packrank-v2
 # timeout: 240
 # tries: 3
 
@@ -15,7 +15,7 @@ case $ABOUT in
   options) tests=(options::cgroups_by_systemd options::the_shims_own_cgroup) ;;
 esac
 note "$(containerd --version)"
-if ! PACKRANK_BIN=$LAB/bin test-containerd --test-threads 1 --nocapture "${tests[@]}" >said 2>&1; then
+if ! PACKRANK_BIN=$LAB/bin test-outside --test-threads 1 --nocapture "${tests[@]/#/containerd::}" >said 2>&1; then
   grep -v level=info said
   fail "$(grep -m 1 -A 2 panicked said | tr '\n' ' ')"
 fi
