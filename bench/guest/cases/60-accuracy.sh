@@ -35,7 +35,7 @@ row 'cpu.pressure, some, %' 100 "$(awk -v waited=$(($(waited) - before)) -v a="$
 wait
 
 echo 67108864 >"$top/memory.max"
-(into head -c 200M /dev/zero | tail) >/dev/null 2>&1 || true
+(into bash -c "head -c 200M /dev/zero | tail") >/dev/null 2>&1 || true
 row 'memory.max, MiB at most' 64 "$(awk '{ printf "%.1f", $1 / 1048576 }' "$top/memory.peak")"
 row 'kills at memory.max' 1 "$(awk '/^oom_kill / { print $2 }' "$top/memory.events")"
 echo max >"$top/memory.max"
