@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use packrank_tests::usage;
+use serde_json::json;
 
 use crate::race::spread;
-use crate::table::note;
+use crate::table::{note, result};
 
 /// What is looked at: its name, and its processes.
 pub struct Kind<'k> {
@@ -99,15 +100,19 @@ pub fn print(kinds: &[Kind<'_>], seen: &[Idle]) {
                 of(&|i| median(&i.cpu))
             ),
         };
-        note(&format!(
-            "{:<34} {:>8.0} {:>8.0} {:>8.0} {:>8.0} {cpu:>9.4} {:>19} {:>8.1}   {ratio}",
-            kind.name,
-            median(&idle.rss),
-            median(&idle.pss),
-            median(&idle.locked),
-            median(&idle.threads),
-            format!("{low:.4} - {high:.4}"),
-            median(&idle.waits),
-        ));
+        let (rss, pss) = (median(&idle.rss), median(&idle.pss));
+        let (locked, threads) = (median(&idle.locked), median(&idle.threads));
+        let waits = median(&idle.waits);
+        let range = format!("{low:.4} - {high:.4}");
+        result(
+            &format!(
+                "{:<34} {rss:>8.0} {pss:>8.0} {locked:>8.0} {threads:>8.0} {cpu:>9.4} {range:>19} {waits:>8.1}   {ratio}",
+                kind.name,
+            ),
+            json!({
+                "name": kind.name, "rss-kib": rss, "pss-kib": pss, "locked-kib": locked,
+                "threads": threads, "cpu-percent": [cpu, low, high], "waits-a-second": waits,
+            }),
+        );
     }
 }

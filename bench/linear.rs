@@ -3,6 +3,7 @@
 use std::fs;
 
 use packrank_tests::spec::Size;
+use serde_json::json;
 
 use crate::place::{Place, quiet};
 use crate::race::{Contestant, Times, net, run, spread};
@@ -51,10 +52,11 @@ pub fn from_3_kb_to_3_mb(place: &Place, rounds: usize) {
         }
         let (cpu, ..) = spread(&ours.cpu);
         if let Some((smaller, less)) = last {
-            table::note(&format!(
-                "  each further KB: {:.2} µs of CPU time",
-                (cpu - less) / (kb - smaller) * 1e3
-            ));
+            let micros = (cpu - less) / (kb - smaller) * 1e3;
+            table::result(
+                &format!("  each further KB: {micros:.2} µs of CPU time"),
+                json!({ "name": "each further KB", "up-to-kb": kb, "cpu-us": micros }),
+            );
         }
         last = Some((kb, cpu));
     }

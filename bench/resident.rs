@@ -35,7 +35,10 @@ pub fn while_a_container_runs(place: &Place) {
     let ours = processes_of(&place.runtime);
     call(&["delete", "--force", "packrank-bench-r"]);
     if ran {
-        table::note(&format!("processes of packrank-runtime: {} (goal 0)", ours));
+        table::result(
+            &format!("processes of packrank-runtime: {ours} (goal 0)"),
+            json!({ "name": "processes of packrank-runtime", "count": ours }),
+        );
     } else {
         skipped("what stays resident", "runc does not run a container here");
     }

@@ -1,4 +1,14 @@
-//! The table that people read.
+//! The table that people read, and its figures for programs.
+//!
+//! In: results as they come. Out: a line each on stdout, with the machine's
+//! load when it was printed; the same as JSON, one object a line, appended to
+//! the file that `PACKRANK_BENCH` names. A run that is ended early leaves what
+//! it has measured.
+
+use std::fs::{self, File};
+use std::io::Write;
+
+use serde_json::{Value, json};
 
 use crate::race::{Times, spread};
 
@@ -16,6 +26,41 @@ pub fn head(rounds: usize) {
 
 pub fn section(title: &str) {
     println!("\n{title}");
+    keep(json!({ "section": title }));
+}
+
+/// A result: the line, with the load behind it, and its figures.
+pub fn result(line: &str, figures: Value) {
+    let load = load();
+    println!("  {line}  load {load:.2}");
+    let mut figures = figures;
+    figures["load"] = json!(load);
+    keep(figures);
+}
+
+/// Why something has no result.
+pub fn not_measured(why: &str) {
+    result(
+        &format!("not measured: {why}"),
+        json!({ "not-measured": why }),
+    );
+}
+
+/// Processes that ran or waited for a disk, the mean of the last minute.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn keep(figures: Value) {
+    if let Some(path) = std::env::var_os("PACKRANK_BENCH") {
+        let mut file = File::options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{figures}").unwrap();
+    }
 }
 
 /// What a line is to be at most.
@@ -68,8 +113,13 @@ impl<'t> Row<'t> {
             let peer = (spread(&peer.wall).0, spread(&peer.cpu).0);
             (name, part(wall.0, peer.0), part(cpu.0, peer.1))
         });
+        let mut figures = json!({
+            "name": self.name.trim(),
+            "wall-ms": [wall.0, wall.1, wall.2],
+            "cpu-ms": [cpu.0, cpu.1, cpu.2],
+        });
         let mut line = format!(
-            "  {:<46} {:>8.3} {:>17} {:>8.3} {:>17}",
+            "{:<46} {:>8.3} {:>17} {:>8.3} {:>17}",
             self.name,
             wall.0,
             range(wall),
@@ -77,9 +127,11 @@ impl<'t> Row<'t> {
             range(cpu)
         );
         if let Some((name, wall, cpu)) = ratio {
+            figures["peer"] = json!({ "name": name, "wall": wall, "cpu": cpu });
             let text = |part: Option<f64>| part.map_or("-".to_owned(), |p| format!("{p:.2}"));
             line += &format!("  {} / {} of {name}", text(wall), text(cpu));
         }
+        let mut goals = Vec::new();
         for goal in self.goals {
             let (value, goal, unit) = match (goal, ratio) {
                 (Goal::Cpu(goal), _) => (cpu.0, goal, "ms of CPU"),
@@ -89,8 +141,10 @@ impl<'t> Row<'t> {
                 _ => continue,
             };
             line += &format!("  goal {goal:.2} {unit}: {}", verdict(value, goal));
+            goals.push(json!({ "goal": goal, "of": unit, "met": value <= goal }));
         }
-        println!("{line}");
+        figures["goals"] = json!(goals);
+        result(&line, figures);
     }
 }
 

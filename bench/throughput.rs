@@ -70,9 +70,12 @@ fn in_turns(place: &Place, runc: &Path, iperf3: &Path) {
         } else {
             "MISSED"
         };
-        table::note(&format!(
-            "{name:<24} shaped {ours:>7.2}, unshaped {theirs:>7.2}: {ratio:.4} (goal within {APART}: {word})"
-        ));
+        table::result(
+            &format!(
+                "{name:<24} shaped {ours:>7.2}, unshaped {theirs:>7.2}: {ratio:.4} (goal within {APART}: {word})"
+            ),
+            json!({ "name": name, "shaped-mbit": ours, "unshaped-mbit": theirs, "ratio": ratio }),
+        );
     }
     shaped.container.call("poststop");
 }

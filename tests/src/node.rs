@@ -217,12 +217,20 @@ impl Node {
     }
 
     /// Waits until it is so; generous, for machines with more to do.
-    pub fn wait(&self, what: &str, mut so: impl FnMut() -> bool) {
+    pub fn wait(&self, what: &str, so: impl FnMut() -> bool) {
+        let said = || fs::read_to_string(self.folder.path().join("said")).unwrap_or_default();
+        assert!(self.comes(so), "not so: {what}\n{}", said());
+    }
+
+    /// Whether it is so within a minute.
+    pub fn comes(&self, mut so: impl FnMut() -> bool) -> bool {
         let until = Instant::now() + Duration::from_secs(60);
-        while !so() {
-            let said = || fs::read_to_string(self.folder.path().join("said")).unwrap_or_default();
-            assert!(Instant::now() < until, "not so: {what}\n{}", said());
-            thread::sleep(Duration::from_millis(100));
+        loop {
+            match so() {
+                true => return true,
+                false if Instant::now() >= until => return false,
+                false => thread::sleep(Duration::from_millis(100)),
+            }
         }
     }
 
