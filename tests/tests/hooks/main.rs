@@ -8,6 +8,7 @@ mod connected;
 mod deadline;
 mod input;
 mod killed;
+mod leaderless;
 mod life;
 mod pod;
 mod precreate;
