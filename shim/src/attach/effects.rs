@@ -55,13 +55,21 @@ pub fn process(plan: &Plan, pid: u32, started: u64) -> Vec<String> {
 
 /// Limits what the container's own layer may hold. Only the file system's
 /// lack of quotas is a note; that a quota could not be set is one too, since
-/// the container's other limits stand.
+/// the container's other limits stand; and that it does not count all.
 pub fn disk_space(plan: &Plan, spec: &Spec<'_>, state: &State, run: &Path) -> Option<String> {
     let bytes = plan.number(Key::DiskSpace)?;
     let root = spec.rootfs.as_deref().filter(|_| !spec.readonly)?;
     let root = state.bundle.join(root);
     let limited = disk::limit(&root, &state.id, bytes, &projects(run));
-    limited.err().map(|error| chain(&error))
+    match limited {
+        Ok(applied) if applied.complete => None,
+        Ok(_) => Some(
+            "disk.space holds, but does not count all that the root file system held before: \
+             there is more than can be counted at a start"
+                .to_owned(),
+        ),
+        Err(error) => Some(chain(&error)),
+    }
 }
 
 /// Where project numbers are given out.
