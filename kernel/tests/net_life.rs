@@ -102,6 +102,7 @@ fn the_host_itself_is_refused() {
             id: "on-the-host",
             netns: host.namespace.as_fd(),
             net_admin: false,
+            net_raw: false,
         };
         let applied = apply(&target, &both(megabits(1)), &GUARD, &Default::default()).unwrap();
         assert_eq!(applied.notes, [Note::HostNetwork]);

@@ -178,7 +178,7 @@ pub fn attach(
     };
     // The record comes before what it speaks of, so that whoever cleans up
     // never takes a half-made container's things for nobody's.
-    let net_admin = network::net_admin(&planned, &spec);
+    let powers = (network::net_admin(&planned, &spec), spec.net_raw);
     let record = register::record(
         state,
         &process,
@@ -186,7 +186,7 @@ pub fn attach(
         &policy,
         netns.as_ref(),
         &pack,
-        net_admin,
+        powers,
     );
     match register::write(run, &record) {
         Err(error) => notes.push(format!("no record, so no watching: {error}")),

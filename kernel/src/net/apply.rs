@@ -69,12 +69,13 @@ fn attempt_to_apply(
     let places = interface::places(&inside.route, target.netns, &host.route, own.as_fd())?;
     let (interfaces, at_host, within) = sort(places, &mut progress.notes);
 
-    // A container that could undo its own table is counted on the host, by a
-    // mark that its packets get where they leave the veth.
+    // A container that could undo its own table, or go round it, is counted on
+    // the host, by a mark that its packets get where they leave the veth.
+    let evasive = target.net_admin || target.net_raw;
     let mark = at_host
         .first()
         .map(|link| link.index)
-        .filter(|_| target.net_admin && limits.is_some());
+        .filter(|_| evasive && limits.is_some());
     if !at_host.is_empty() {
         let end = End {
             owner: &owner,
@@ -118,7 +119,7 @@ fn attempt_to_apply(
         },
         None => Reach::Inside,
     };
-    let in_container = limits.filter(|_| mark.is_none());
+    let in_container = limits.filter(|_| mark.is_none() || !target.net_admin);
     let on_host = limits.filter(|_| mark.is_some());
     let inside_name = (Family::Inet, INSIDE.to_owned());
     guard::connections(
@@ -131,10 +132,10 @@ fn attempt_to_apply(
     )?;
     let host_name = (Family::Inet, owner.table());
     guard::connections(&host, &owner, &host_name, on_host, &reach, &mut progress)?;
-    if limits.is_some() && mark.is_none() && target.net_admin {
+    if limits.is_some() && mark.is_none() && evasive {
         progress.notes.push(Note::WithinReach);
     }
-    if on_host.is_some() {
+    if on_host.is_some() && in_container.is_none() {
         progress.notes.push(Note::BridgedUncounted);
     }
     Ok(applied(progress, interfaces))

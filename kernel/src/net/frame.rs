@@ -204,8 +204,9 @@ impl Frames<'_> {
 }
 
 /// The chain in which an interface's packets enter. Its one rule holds it to
-/// the interface that was proven to be the container's: newer kernels bind
-/// such chains by name, and names are given out again.
+/// the interface that was proven to be the container's: since Linux 6.16 such
+/// chains are bound by name, and names are given out again. A chain is named
+/// for both, so that one that lost its renamed interface is another chain.
 fn entry(link: &Link, hook: u32, direction: Direction) -> Chain {
     let (prefix, meta) = match hook {
         ARRIVALS => ("arrivals", Meta::InputInterface),
@@ -218,7 +219,7 @@ fn entry(link: &Link, hook: u32, direction: Direction) -> Chain {
     ];
     let part = (hook == DEPARTURES).then_some(Part::Departures);
     Chain {
-        name: format!("{prefix}-{}", link.index),
+        name: format!("{prefix}-{}-{}", link.index, link.name),
         hook: Some(Hook {
             number: hook,
             priority: LAST,

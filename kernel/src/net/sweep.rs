@@ -101,7 +101,11 @@ pub fn list_ours() -> Result<Vec<Ours>, Error> {
     let mut ours = Vec::new();
     if let Some(socket) = filter_socket()? {
         for family in [Family::Netdev, Family::Inet] {
-            for (name, mark) in nft::tables(&socket, family)? {
+            let tables = match nft::tables(&socket, family) {
+                Err(error) if error.is_lacking() => break,
+                tables => tables?,
+            };
+            for (name, mark) in tables {
                 if name.starts_with(TABLE_PREFIX) {
                     ours.push(Ours {
                         object: Object::Table(family, name),

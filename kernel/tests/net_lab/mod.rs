@@ -158,6 +158,7 @@ impl Container {
             id: &self.id,
             netns: self.fd(),
             net_admin: false,
+            net_raw: false,
         }
     }
 

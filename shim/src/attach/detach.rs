@@ -104,6 +104,7 @@ fn give_back(run: &Path, entry: &Entry, owner: &Owner, netns: &File, swept: &mut
         id: &owner.id,
         netns: netns.as_fd(),
         net_admin: false,
+        net_raw: false,
     };
     let free = net::apply(
         &target,

@@ -24,7 +24,7 @@ use crate::planning::Planned;
 /// The member of a record's network that says: look again at start.
 pub const PENDING: &str = "pending";
 
-pub use packrank_kernel::net::{NAMESPACE, NET_ADMIN, OWNER};
+pub use packrank_kernel::net::{NAMESPACE, NET_ADMIN, NET_RAW, OWNER};
 
 /// Builds the record.
 pub fn record(
@@ -34,7 +34,7 @@ pub fn record(
     policy: &Policy,
     netns: Option<&File>,
     owner: &Owner,
-    net_admin: bool,
+    (net_admin, net_raw): (bool, bool),
 ) -> Record {
     let plan = &planned.plan;
     let class = plan.rank.priority;
@@ -61,6 +61,7 @@ pub fn record(
         shared.insert(NAMESPACE.to_owned(), name.into());
         shared.insert(OWNER.to_owned(), owner.id.as_str().into());
         shared.insert(NET_ADMIN.to_owned(), net_admin.into());
+        shared.insert(NET_RAW.to_owned(), net_raw.into());
     }
     Record {
         version: VERSION,
