@@ -7,12 +7,12 @@ use super::address;
 use super::connection::Reach;
 use super::end::{End, Progress, Sockets};
 use super::error::Error;
-use super::frame::Direction;
+use super::frame::{self, Direction};
 use super::guard;
 use super::interface::{self, Place};
-use super::link::Link;
+use super::link::{self, Link};
 use super::namespace;
-use super::nft::Family;
+use super::nft::{self, Family};
 use super::note::Note;
 use super::owner::Owner;
 use super::{Applied, Guard, Interface, Means, Shape, Target};
@@ -68,6 +68,7 @@ fn attempt_to_apply(
     let host = Sockets::open(means)?;
     let places = interface::places(&inside.route, target.netns, &host.route, own.as_fd())?;
     let (interfaces, at_host, within) = sort(places, &mut progress.notes);
+    refuse_others(&owner, &host, target)?;
 
     // A container that could undo its own table, or go round it, is counted on
     // the host, by a mark that its packets get where they leave the veth.
@@ -139,6 +140,31 @@ fn attempt_to_apply(
         progress.notes.push(Note::BridgedUncounted);
     }
     Ok(applied(progress, interfaces))
+}
+
+/// Refuses objects that hold another network namespace's interfaces, and none
+/// of this one's.
+fn refuse_others(owner: &Owner, host: &Sockets, target: &Target<'_>) -> Result<(), Error> {
+    let Some(socket) = &host.filter else {
+        return Ok(());
+    };
+    let bound = match nft::table(socket, Family::Netdev, &owner.table()) {
+        Ok(Some(_)) => frame::bound(socket, Family::Netdev, &owner.table())?,
+        Ok(None) => return Ok(()),
+        Err(error) if error.is_lacking() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let own = link::namespace_number(&host.route, target.netns)?;
+    let links = link::all(&host.route)?;
+    let mut held = links.iter().filter(|link| bound.contains(&link.chain()));
+    let others = |link: &&Link| link.below_namespace.is_some() && link.below_namespace != own;
+    match held.next() {
+        Some(first) if others(&first) && held.all(|link| others(&link)) => Err(Error::Elsewhere {
+            id: owner.id.clone(),
+            interface: first.name.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The interfaces by the place where they are shaped.

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use packrank_core::record::Record;
 use packrank_kernel::process::{self, Stat};
 use packrank_kernel::procfs;
 
@@ -78,6 +79,11 @@ pub(super) fn started(pid: u32) -> Option<u64> {
     stat.map(|stat| stat.started)
 }
 
+/// Whether the record's first process runs.
+pub(super) fn runs(record: &Record) -> bool {
+    started(record.pid) == Some(record.started)
+}
+
 /// The cgroup of a process in each hierarchy: the controller's name (or
 /// `unified`), and the path from that hierarchy's root; none when it is gone.
 #[must_use]
@@ -117,7 +123,7 @@ fn own(cgroup: PathBuf) -> PathBuf {
 
 /// Whether a cgroup is the container's: its path names the id, as every
 /// engine's does by default, or is the one the spec asked for.
-fn belongs(cgroup: &Path, id: &str, asked: Option<&str>) -> bool {
+pub(super) fn belongs(cgroup: &Path, id: &str, asked: Option<&str>) -> bool {
     let own = cgroup
         .file_name()
         .and_then(|n| n.to_str())

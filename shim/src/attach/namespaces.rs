@@ -16,8 +16,8 @@ use packrank_core::spec::Network;
 use packrank_kernel::process;
 use serde::{Deserialize, Serialize};
 
+use super::AttachError;
 use super::identity::Process;
-use super::{AttachError, State};
 use crate::planning::Planned;
 
 /// Whose name the namespace's objects carry.
@@ -39,13 +39,13 @@ pub struct Owner {
 
 impl Owner {
     /// The owner of a container's network: its pod's sandbox, else itself.
-    pub fn of(state: &State, process: &Process, planned: &Planned, network: &Network) -> Owner {
+    pub fn of(key: &str, process: &Process, planned: &Planned, network: &Network) -> Owner {
         let sandbox = match planned.place.role {
             Role::Container => planned.place.sandbox.as_ref(),
             _ => None,
         };
         Owner {
-            id: sandbox.unwrap_or(&state.id).clone(),
+            id: sandbox.map_or(key, String::as_str).to_owned(),
             class: planned.plan.rank.priority.name().to_owned(),
             pid: process.pid,
             started: process.started,

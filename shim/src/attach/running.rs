@@ -18,13 +18,9 @@ use packrank_kernel::process;
 
 use super::effects::projects;
 use super::namespaces::Namespaces;
-use super::{AttachError, identity, register};
+use super::{AttachError, register};
 
-/// Whether the record's process still runs.
-#[must_use]
-pub fn alive(record: &Record) -> bool {
-    identity::started(record.pid) == Some(record.started)
-}
+pub use super::life::lives as alive;
 
 /// Its network namespace, if it has one of its own.
 fn namespace(record: &Record) -> Result<Option<File>, AttachError> {

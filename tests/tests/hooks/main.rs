@@ -6,6 +6,7 @@
 
 mod connected;
 mod deadline;
+mod gone;
 mod input;
 mod killed;
 mod leaderless;
@@ -13,5 +14,6 @@ mod life;
 mod pod;
 mod precreate;
 mod restricted;
+mod twins;
 mod watching;
 mod world;
