@@ -13,7 +13,7 @@ use packrank_watcher::client::{AskError, ask};
 use serde_json::{Value as Json, json};
 
 use crate::pause::socket;
-use crate::terminal::{self, plain};
+use crate::terminal::{self, plain, tell};
 
 /// Show what the watcher did, to whom and why.
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             // It has much to do, is stopped, or has just ended.
             Err(error @ (AskError::Silent(_) | AskError::Strange(_))) if args.follow => {
                 if !std::mem::replace(&mut silent, true) {
-                    eprintln!("packrank: {error}; waiting for it");
+                    tell(&format!("{error}; waiting for it"));
                 }
             }
             Err(error) => return terminal::fail(&error),

@@ -3,10 +3,12 @@
 //! In: the records, and what of ours the kernel holds. Out: one line for each
 //! thing removed; exit status 1 when something could not be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use packrank_shim::attach::{self, RUN_FOLDER};
+
+use crate::terminal::{fail, plain, tell};
 
 /// Remove what containers that are gone left behind.
 #[derive(Debug, clap::Args)]
@@ -17,12 +19,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
+    // Where nothing was ranked since the boot, the usual folder is not there.
+    if args.run != Path::new(RUN_FOLDER) && !args.run.is_dir() {
+        return fail(&format!("--run {}: no such folder", args.run.display()));
+    }
     let swept = attach::sweep(&args.run);
     for line in &swept.removed {
-        println!("removed {line}");
+        println!("removed {}", plain(line));
     }
     for line in &swept.failed {
-        eprintln!("packrank: {line}");
+        tell(line);
     }
     match swept.failed.is_empty() {
         true => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@
 //! the loopback, or a file for node_exporter's textfile collector. The watcher
 //! starts it by itself when its own socket is asked.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
+use packrank_core::plain::lines;
 use packrank_monitor::serve::{Listener, serve};
 use packrank_monitor::tally::Tally;
 use packrank_monitor::{Sampler, metrics, textfile};
@@ -111,6 +112,11 @@ fn show(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         let _ = tally.follow(&sampler.roots().socket(), &snapshot, begin);
         let text = metrics::encode(&snapshot, &tally)?;
         let Some(file) = &args.textfile else {
+            // A program reads them as they are, a person's terminal as text.
+            let text = match io::stdout().is_terminal() {
+                true => lines(&text),
+                false => text,
+            };
             return Ok(print(ExitCode::SUCCESS, |out| {
                 out.write_all(text.as_bytes())
             }));

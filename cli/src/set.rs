@@ -16,6 +16,8 @@ use packrank_shim::attach::RUN_FOLDER;
 use packrank_shim::attach::running;
 use packrank_shim::planning;
 
+use crate::terminal::{fail, tell};
+
 /// Change a running container in place.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,10 +37,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> ExitCode {
     match set(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("packrank: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
 }
 
@@ -59,7 +58,7 @@ fn set(args: &Args) -> Result<(), String> {
     for (key, value) in settings {
         let notes = running::change(&record, key, &value, &host, &args.run);
         for note in notes.map_err(|e| e.to_string())? {
-            eprintln!("packrank: {note}");
+            tell(&note);
         }
         let pinned = packs.change(&record.id, |record| record.pinned.put(key, &value));
         record = pinned.map_err(|e| e.to_string())?;

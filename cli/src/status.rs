@@ -14,7 +14,7 @@ use packrank_core::value::Value;
 use packrank_shim::attach::RUN_FOLDER;
 use packrank_shim::attach::running;
 
-use crate::terminal::plain;
+use crate::terminal::{fail, plain, tell};
 
 mod watched;
 use watched::Watched;
@@ -40,10 +40,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     match shown {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("packrank: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
 }
 
@@ -67,7 +64,7 @@ fn list(packs: &Packs, run: &Path) -> Result<(), String> {
     for (path, record) in packs.all().map_err(|e| e.to_string())? {
         match record {
             Ok(record) => records.push(record),
-            Err(error) => eprintln!("packrank: {}: {error}", path.display()),
+            Err(error) => tell(&format!("{}: {error}", path.display())),
         }
     }
     records.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.id.cmp(&b.id)));
@@ -108,7 +105,7 @@ fn one(record: &Record, args: &Args) -> io::Result<()> {
         out,
         "  process {}, bundle {}",
         record.pid,
-        record.bundle.display()
+        plain(&record.bundle.to_string_lossy())
     )?;
     let pinned: Vec<&str> = record.pinned.iter().map(|(name, _)| name).collect();
     for key in Key::all() {
@@ -150,7 +147,7 @@ fn one(record: &Record, args: &Args) -> io::Result<()> {
                 )?;
             }
         }
-        Err(error) => writeln!(out, "  network: {error}")?,
+        Err(error) => writeln!(out, "  network: {}", plain(&error.to_string()))?,
     }
     if let Some(usage) = running::disk(record, &args.run) {
         writeln!(

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use packrank_core::plain::lines;
+pub(crate) use packrank_core::plain::plain;
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
@@ -29,20 +31,6 @@ pub(crate) fn width() -> usize {
     let size = terminal_size::terminal_size_of(io::stdout());
     size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0))
         .clamp(USUAL_WIDTH, WIDEST)
-}
-
-/// The text with control characters, and those that reorder text, spelt out.
-pub(crate) fn plain(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .flat_map(|c| match hostile(c) {
-            true => c.escape_unicode().collect::<Vec<char>>(),
-            false => vec![c],
-        })
-        .collect()
 }
 
 /// One field of a row.
@@ -104,20 +92,19 @@ pub(crate) fn print(
 
 /// Says what is wrong.
 pub(crate) fn fail(error: &dyn Display) -> ExitCode {
-    // Nobody is left to hear of a stderr that cannot be written.
-    let _ = writeln!(io::stderr(), "packrank: {}", plain(&error.to_string()));
+    tell(error);
     ExitCode::FAILURE
+}
+
+/// A line of ours on stderr.
+pub(crate) fn tell(what: &dyn Display) {
+    // Nobody is left to hear of a stderr that cannot be written.
+    let _ = writeln!(io::stderr(), "packrank: {}", lines(&what.to_string()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_could_move_the_cursor_is_spelt_out() {
-        assert_eq!(plain("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\u{a}");
-        assert_eq!(plain("\u{202e}é·"), "\\u{202e}é·");
-    }
 
     #[test]
     fn long_texts_stay_in_their_column() {

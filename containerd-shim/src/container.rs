@@ -150,7 +150,7 @@ impl Container {
     pub async fn start(&self, exits: &Arc<Exits>) -> Result<u32, Error> {
         let now = self.init.check(Call::Start)?;
         if let Some(ranked) = &self.ranked {
-            ranked.before_start(&self.id).await?;
+            ranked.before_start(&self.id, &self.bundle).await?;
         }
         let arguments = arguments([&self.id]);
         self.engine
@@ -295,7 +295,7 @@ impl Container {
             watch.abort();
         }
         if let Some(ranked) = &self.ranked {
-            ranked.detach(&self.id).await;
+            ranked.detach(&self.id, &self.bundle).await;
         }
         self.init.streams().close().await;
         crate::rootfs::unmount_all(&self.bundle.join("rootfs"))

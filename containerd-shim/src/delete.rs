@@ -47,7 +47,7 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>, Error> {
         }
     }
     if saved.is_some_and(|saved| saved.ranked) {
-        for failure in attach::detach(&flags.id, Path::new(RUN_FOLDER)).failed {
+        for failure in attach::detach(&flags.id, &bundle, Path::new(RUN_FOLDER)).failed {
             eprintln!("containerd-shim-packrank-v2: {failure}");
         }
     }

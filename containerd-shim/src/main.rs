@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let error = packrank_core::plain::lines(&error.to_string());
             eprintln!("containerd-shim-packrank-v2: {error}");
             ExitCode::FAILURE
         }

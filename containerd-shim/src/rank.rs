@@ -97,10 +97,16 @@ impl Ranked {
     ///
     /// # Errors
     /// When it cannot be shaped although the host has what it needs.
-    pub async fn before_start(&self, id: &str) -> Result<(), Error> {
-        let (id, this) = (id.to_owned(), self.clone());
+    pub async fn before_start(&self, id: &str, bundle: &Path) -> Result<(), Error> {
+        let (id, bundle, this) = (id.to_owned(), bundle.to_owned(), self.clone());
         let policy = move || {
-            attach::pending(&id, this.policy.as_deref(), Some(&this.engine), run())?;
+            attach::pending(
+                &id,
+                &bundle,
+                this.policy.as_deref(),
+                Some(&this.engine),
+                run(),
+            )?;
             Ok(())
         };
         aside(policy).await
@@ -125,9 +131,9 @@ impl Ranked {
     }
 
     /// Removes what was made for it. Every failure is told, none stops.
-    pub async fn detach(&self, id: &str) {
-        let id = id.to_owned();
-        let swept = aside(move || Ok(attach::detach(&id, run()))).await;
+    pub async fn detach(&self, id: &str, bundle: &Path) {
+        let (id, bundle) = (id.to_owned(), bundle.to_owned());
+        let swept = aside(move || Ok(attach::detach(&id, &bundle, run()))).await;
         for failure in swept.into_iter().flat_map(|swept| swept.failed) {
             log::warn!("{failure}");
         }

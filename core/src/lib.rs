@@ -10,6 +10,7 @@ pub mod cpus;
 pub mod host;
 pub mod key;
 pub mod place;
+pub mod plain;
 pub mod plan;
 pub mod policy;
 pub mod priority;

@@ -12,7 +12,9 @@
 
 mod amount;
 mod deeds;
+mod file;
 mod file_name;
+mod key;
 mod store;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,9 @@ use serde_json::{Map, Value as Json};
 
 pub use amount::{Amount, Figures};
 pub use deeds::{AncestorDeed, Deeds, Taken};
-pub use store::{LARGEST, Packs, RecordError};
+pub use file::LARGEST;
+pub use key::engine_id;
+pub use store::{Packs, RecordError};
 
 use crate::Priority;
 use crate::key::Key;
@@ -40,7 +44,8 @@ pub const UNIFIED: &str = "unified";
 pub struct Record {
     /// The format's version: [`VERSION`].
     pub version: u32,
-    /// The engine's id of the container.
+    /// The container's key on this node: the engine's id, and more where
+    /// another container has the same one.
     pub id: String,
     /// Its class.
     #[serde(with = "class")]

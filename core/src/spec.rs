@@ -53,6 +53,8 @@ pub struct Spec<'t> {
     pub seccomp: bool,
     /// Whether its processes may hold CAP_NET_ADMIN.
     pub net_admin: bool,
+    /// Whether its processes may hold CAP_NET_RAW.
+    pub net_raw: bool,
     /// `linux.cgroupsPath`, as written.
     pub cgroups_path: Option<String>,
 }

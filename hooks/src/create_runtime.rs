@@ -7,6 +7,7 @@
 
 use std::io::{self, Write};
 
+use packrank_core::plain;
 use packrank_shim::attach;
 
 use crate::{HookError, Options, input};
@@ -16,7 +17,10 @@ pub fn run(options: &Options) -> Result<(), HookError> {
     state.engine.clone_from(&options.engine);
     let notes = attach::attach(&state, options.policy.as_deref(), &options.run)?;
     let lines = notes.into_iter().flatten();
-    let lines = lines.map(|note| format!("packrank-hook: container {:?}: {note}\n", state.id));
+    let lines = lines.map(|note| {
+        let note = plain::lines(&note);
+        format!("packrank-hook: container {:?}: {note}\n", state.id)
+    });
     // In one piece: stderr has no buffer, and every piece costs a call. Whoever
     // does not listen has no use for notes.
     let _ = io::stderr().write_all(lines.collect::<String>().as_bytes());

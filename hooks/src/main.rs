@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use input::InputError;
 use packrank_arena::Arena;
+use packrank_core::plain;
 use packrank_shim::attach::{AttachError, RUN_FOLDER};
 use packrank_shim::planning::Refusal;
 
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("packrank-hook: {error}");
+            eprintln!("packrank-hook: {}", plain::lines(&error.to_string()));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@
 //! be removed is reported, and never stops the engine's own clean-up.
 
 use packrank_core::host::Roots;
+use packrank_core::plain;
 use packrank_shim::attach;
 
 use crate::{HookError, Options, input};
@@ -14,8 +15,8 @@ pub fn run(options: &Options) -> Result<(), HookError> {
     if !Roots::own().writable() {
         return Ok(());
     }
-    for failure in attach::detach(&state.id, &options.run).failed {
-        eprintln!("packrank-hook: {failure}");
+    for failure in attach::detach(&state.id, &state.bundle, &options.run).failed {
+        eprintln!("packrank-hook: {}", plain::lines(&failure));
     }
     Ok(())
 }

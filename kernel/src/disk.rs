@@ -49,6 +49,9 @@ pub struct Applied {
     /// Those that could not be: device nodes, sockets, symbolic links (which
     /// hold no data), and what is immutable.
     pub skipped: u64,
+    /// Whether everything that was there before is counted. It is not where
+    /// there was more than can be gone through before a start.
+    pub complete: bool,
 }
 
 /// What a container holds.

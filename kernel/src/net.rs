@@ -49,7 +49,7 @@ pub use news::{Heard, News};
 pub use nft::{Counter, Family};
 pub use note::Note;
 pub use rate::Rate;
-pub use record::{NAMESPACE, NET_ADMIN, OWNER, apply_record, limits, owner};
+pub use record::{NAMESPACE, NET_ADMIN, NET_RAW, OWNER, apply_record, limits, owner};
 pub use status::{Direction, Status, read};
 pub use sweep::{Ours, list_ours, remove, remove_nameless};
 
@@ -64,6 +64,9 @@ pub struct Target<'a> {
     /// Whether it holds CAP_NET_ADMIN over that namespace: its connections
     /// are then counted on the host.
     pub net_admin: bool,
+    /// Whether it holds CAP_NET_RAW: its connections are then counted on the
+    /// host too.
+    pub net_raw: bool,
 }
 
 /// Limits on bits. A direction without a rate is not shaped, and is freed

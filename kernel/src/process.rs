@@ -12,6 +12,7 @@ mod io_priority;
 mod oom;
 mod rlimit;
 mod stat;
+mod thread;
 pub mod usage;
 
 use std::fs::File;
@@ -30,6 +31,7 @@ pub use error::Error;
 pub use io_priority::{IoClass, ThreadChange};
 pub use rlimit::{Limit, Resource};
 pub use stat::Stat;
+pub use thread::{folder, network};
 
 /// A value that was changed. What was asked for and is not `new` was more
 /// than the caller may set.
@@ -108,8 +110,7 @@ impl Process {
 
     /// When it started.
     fn stat(&self) -> Result<u64, Error> {
-        let stat = Stat::parse(&self.read("stat")?);
-        let started = stat.map(|stat| stat.started);
+        let started = Stat::started(&self.read("stat")?);
         started.ok_or_else(|| self.unreadable("stat", io::ErrorKind::InvalidData.into()))
     }
 

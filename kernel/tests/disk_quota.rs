@@ -276,6 +276,37 @@ fn a_layer_that_stays_keeps_its_number_and_nobody_else_gets_it() {
     last.destroy();
 }
 
+/// Neither depth nor number of what a container made lifts its limit.
+#[test]
+fn a_layer_of_any_form_is_limited_again_after_a_restart() {
+    let Some(lab) = Lab::open("form") else { return };
+    let one = lab.overlay("one");
+    lab.limit(&one.root(), "one", 8 * MIB).unwrap();
+    let script = format!(
+        "cd {} && for i in $(seq 270); do mkdir d && cd d || exit 1; done; : > file",
+        one.root().display()
+    );
+    let made = Command::new("bash").args(["-c", &script]).status();
+    assert!(made.unwrap().success());
+    assert!(remove("one", &lab.registry).unwrap());
+
+    let began = Instant::now();
+    let again = lab.limit(&one.root(), "one", 8 * MIB).unwrap();
+    println!("limited again in {:?}", began.elapsed());
+    assert_eq!((again.assigned, again.complete), (0, true));
+    assert_full(one.write("over", 12));
+
+    // One that got its number off its top, from inside, is gone through.
+    fs::remove_file(one.root().join("over")).unwrap();
+    assert!(remove("one", &lab.registry).unwrap());
+    assert!(set_project(&one.folder.join("upper"), 0));
+    let again = lab.limit(&one.root(), "one", 8 * MIB).unwrap();
+    assert!(again.assigned >= 270 && again.complete, "{again:?}");
+    assert_full(one.write("over", 12));
+    assert!(remove("one", &lab.registry).unwrap());
+    one.destroy();
+}
+
 #[test]
 fn a_plain_directory_is_limited_beside_what_it_holds() {
     let Some(lab) = Lab::open("plain") else {
@@ -459,8 +490,10 @@ fn a_lost_registry_loses_no_limit_for_good() {
     let again = lab.limit(&one.root(), "one", 8 * MIB).unwrap();
     assert_eq!(again.project, applied.project);
     fs::remove_dir_all(&lab.registry).unwrap();
+    // Its container may run, registered elsewhere.
+    assert!(!sweep(&lab.registry).unwrap().contains(&applied.project));
+    assert_full(one.write("over", 10));
+    one.destroy();
     // Other file systems of the machine may have limits of their own.
     assert!(sweep(&lab.registry).unwrap().contains(&applied.project));
-    assert_eq!(one.write("over", 10), None);
-    one.destroy();
 }

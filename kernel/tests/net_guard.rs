@@ -247,27 +247,24 @@ fn a_flow_without_answers_is_one_connection() {
     });
 }
 
+/// Within the limit they go on and count; above it, they are refused like any.
 #[test]
-fn connections_open_before_the_guard_stay_open() {
+fn connections_open_before_the_guard_count_with_their_next_packet() {
     on_a_host(|host| {
         let container = Container::with_veth("before", 10);
         with_server(&host.namespace, "10.10.0.1:6000", || {
-            let mut before = flood(&container.namespace, "10.10.0.1:6000", 20);
-            assert_eq!(before.held.len(), 20);
-            let guard = Guard {
-                connections: Some(5),
-                new_connections: Some(5),
-                ..NO_GUARD
-            };
-            container.apply(&Shape::default(), &guard);
+            let mut before = flood(&container.namespace, "10.10.0.1:6000", 4);
+            assert_eq!(before.held.len(), 4);
+            container.apply(&Shape::default(), &connections(5));
             for stream in &mut before.held {
                 std::io::Write::write_all(stream, b"still there").unwrap();
-                stream.set_nonblocking(true).unwrap();
             }
             thread::sleep(Duration::from_millis(50));
             for stream in &before.held {
                 assert!(stream.take_error().unwrap().is_none());
             }
+            let more = flood(&container.namespace, "10.10.0.1:6000", 4);
+            assert_eq!((more.held.len(), more.refused), (1, 3));
         });
     });
 }

@@ -33,6 +33,7 @@ fn victim() {
         id: "victim",
         netns: netns.as_fd(),
         net_admin: std::env::var_os("PACKRANK_TEST_ADMIN").is_some(),
+        net_raw: false,
     };
     println!("ready");
     loop {

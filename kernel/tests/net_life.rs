@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 use packrank_kernel::net::{
-    Error, Guard, Means, Note, Object, Rate, Shape, Target, apply, list_ours, read, remove,
+    Error, Guard, Means, Note, Object, Ours, Rate, Shape, Target, apply, list_ours, read, remove,
 };
 
 use crate::net_lab::{Container, NO_GUARD, both, megabits, on_a_host, sh};
@@ -99,6 +99,7 @@ fn the_host_itself_is_refused() {
             id: "on-the-host",
             netns: host.namespace.as_fd(),
             net_admin: false,
+            net_raw: false,
         };
         let applied = apply(&target, &both(megabits(1)), &GUARD, &Default::default()).unwrap();
         assert_eq!(applied.notes, [Note::HostNetwork]);
@@ -320,5 +321,48 @@ fn values_out_of_range_are_refused_before_anything_is_done() {
             assert!(matches!(error, Error::Range { .. }), "{error}");
         }
         assert_eq!(traces(), before);
+    });
+}
+
+/// By interfaces that are there, however arrivals are redirected.
+#[test]
+fn what_holds_an_interface_is_in_use_until_the_namespace_is_gone() {
+    on_a_host(|_| {
+        for (id, net, forward, guard) in
+            [("by-nft", 10, true, GUARD), ("by-tc", 11, false, NO_GUARD)]
+        {
+            let container = Container::with_veth(id, net);
+            let means = Means {
+                forward,
+                ..Means::default()
+            };
+            apply(&container.target(), &both(megabits(10)), &guard, &means).unwrap();
+            let own = || -> Vec<Ours> {
+                let ours = list_ours().unwrap().into_iter();
+                ours.filter(|one| one.owner.as_deref() == Some(id))
+                    .collect()
+            };
+            assert!(!own().is_empty());
+            assert!(own().iter().all(|one| one.used), "{:?}", own());
+            sh(&format!("ip link delete veth{net}"));
+            assert!(own().iter().all(|one| !one.used), "{:?}", own());
+            assert!(!remove(id).unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
+fn the_objects_of_another_namespace_are_not_taken() {
+    on_a_host(|_| {
+        let first = Container::with_veth("web", 10);
+        first.apply(&both(megabits(10)), &GUARD);
+        let second = Container::with_veth("web", 11);
+        let error = second.try_apply(&both(megabits(1)), &GUARD).unwrap_err();
+        assert!(matches!(error, Error::Elsewhere { .. }), "{error}");
+        // The first one's own are its own, however often.
+        assert!(!first.apply(&both(megabits(10)), &GUARD).changed);
+        sh("ip link delete veth10");
+        second.apply(&both(megabits(1)), &GUARD);
+        assert!(!remove("web").unwrap().is_empty());
     });
 }

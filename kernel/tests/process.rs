@@ -3,11 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
-use packrank_kernel::process::{Change, Error, IoClass, Limit, Process, Resource};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork};
+use packrank_kernel::process::{
+    self, Change, Error, IoClass, Limit, Process, Resource, Stat, usage,
+};
 
 /// A process that waits, and ends with the test.
 struct Sleeper(Child);
@@ -150,4 +157,64 @@ fn a_limit_is_set_and_never_raised_above_what_the_caller_may() {
     };
     assert_eq!(raised.new, nearest);
     assert_eq!(raised.old, files(512, 1024));
+}
+
+/// A process whose first thread has exited and whose second one waits.
+struct Leaderless(Pid);
+
+impl Leaderless {
+    fn new() -> Leaderless {
+        // SAFETY: glibc's allocator and threads work behind a fork, and the
+        // child calls nothing else.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => Leaderless(child),
+            ForkResult::Child => {
+                let held: Vec<_> = (0..40).map(|_| fs::File::open("/dev/null")).collect();
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_secs(60));
+                    drop(held);
+                });
+                // SAFETY: ends this thread alone, on whose stack nobody relies.
+                unsafe { libc::syscall(libc::SYS_exit, 0) };
+                unreachable!()
+            }
+        }
+    }
+}
+
+impl Drop for Leaderless {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = waitpid(self.0, None);
+    }
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !what() {
+        assert!(begin.elapsed().as_secs() < 10);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_process_runs_while_one_of_its_threads_does() {
+    let leaderless = Leaderless::new();
+    let pid = u32::try_from(leaderless.0.as_raw()).unwrap();
+    let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    wait_for(|| stat().contains(") Z "));
+    let found = Stat::of(pid).unwrap();
+    assert!(found.runs, "{}", stat());
+    let proc = Path::new("/proc");
+    let thread = process::folder(proc, pid).unwrap();
+    assert_ne!(thread, proc.join(pid.to_string()));
+    assert!(process::network(pid, found.started).is_some());
+    assert!(process::network(pid, found.started + 1).is_none());
+    assert!(usage::open_files(proc, pid).unwrap() >= 40);
+    assert!(usage::traffic(proc, pid).is_some() && usage::tcp_sockets(proc, pid).is_some());
+
+    // Killed and not yet reaped, it runs no more.
+    kill(leaderless.0, Signal::SIGKILL).unwrap();
+    wait_for(|| !Stat::of(pid).unwrap().runs);
+    assert_eq!(process::folder(proc, pid), None);
 }

@@ -33,7 +33,8 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// What a client has for its request, and again for taking the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Clients at once; more are closed at once.
+/// Clients of one listener at once; more are closed at once. Each has its own:
+/// who may use the loopback keeps nobody from root's socket.
 const CLIENTS: usize = 8;
 
 /// The longest request.
@@ -120,7 +121,6 @@ const OLDER: &str = "text/plain; version=0.0.4; charset=utf-8";
 struct Shared {
     page: Mutex<Arc<Page>>,
     asked: Mutex<Instant>,
-    clients: AtomicUsize,
 }
 
 /// Serves until nobody has asked for `idle`; without one, for ever.
@@ -137,7 +137,6 @@ pub fn serve(
     let shared = Arc::new(Shared {
         page: Mutex::new(Page::of(text)),
         asked: Mutex::new(Instant::now()),
-        clients: AtomicUsize::new(0),
     });
     for listener in listeners {
         let shared = shared.clone();
@@ -170,24 +169,25 @@ fn look(sampler: &mut Sampler, tally: &mut Tally) -> (String, Duration) {
 }
 
 fn accept(listener: &Listener, shared: &Arc<Shared>) {
+    let clients = Arc::new(AtomicUsize::new(0));
     loop {
         let Ok(client) = listener.accept() else {
             // Out of descriptors: others have to go first.
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if shared.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS {
-            shared.clients.fetch_sub(1, Ordering::Relaxed);
+        if clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS {
+            clients.fetch_sub(1, Ordering::Relaxed);
             continue;
         }
-        let own = shared.clone();
+        let (own, counted) = (shared.clone(), clients.clone());
         let started = thread::Builder::new().spawn(move || {
             // Who goes away in the middle wanted no answer.
             let _ = answer(client, &own);
-            own.clients.fetch_sub(1, Ordering::Relaxed);
+            counted.fetch_sub(1, Ordering::Relaxed);
         });
         if started.is_err() {
-            shared.clients.fetch_sub(1, Ordering::Relaxed);
+            clients.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

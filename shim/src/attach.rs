@@ -9,6 +9,7 @@ mod cgroup;
 mod detach;
 mod effects;
 mod identity;
+mod life;
 mod namespaces;
 mod network;
 mod register;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use packrank_core::host::Roots;
 use packrank_core::key::Key;
 use packrank_core::policy::{LoadError, Mode};
-use packrank_core::record::{Packs, RecordError};
+use packrank_core::record::{Packs, Record, RecordError};
 use packrank_core::spec::{self, Network, Spec, SpecError};
 use packrank_core::value::{Security, Value};
 use packrank_kernel::{disk, live, net};
@@ -171,24 +172,25 @@ pub fn attach(
             return Err(AttachError::TooLate { id });
         }
     }
-    let pack = namespaces::Owner::of(state, &process, &planned, &spec.network);
     let netns = match spec.network {
         Network::Own | Network::Joined(_) if enforce => Some(process.network_namespace()?),
         _ => None,
     };
     // The record comes before what it speaks of, so that whoever cleans up
     // never takes a half-made container's things for nobody's.
-    let net_admin = network::net_admin(&planned, &spec);
-    let record = register::record(
-        state,
-        &process,
-        &planned,
-        &policy,
-        netns.as_ref(),
-        &pack,
-        net_admin,
-    );
-    match register::write(run, &record) {
+    let powers = (network::net_admin(&planned, &spec), spec.net_raw);
+    let packs = Packs::under(run);
+    let lock = packs.lock();
+    // Whose cgroup is this container's own by now is gone.
+    let lives = |other: &Record| other.cgroups != process.cgroups && running::alive(other);
+    let key = packs.key(&state.id, &state.bundle, |other| {
+        identity::runs(other) || lives(other)
+    });
+    let pack = namespaces::Owner::of(&key, &process, &planned, &spec.network);
+    let members = register::network(netns.as_ref(), &pack, powers);
+    let record = register::record(&key, state, &process, &planned, &policy, members);
+    let written = lock.and_then(|_held| register::write(run, &record));
+    match written {
         Err(error) => notes.push(format!("no record, so no watching: {error}")),
         Ok(()) => {
             if let Err(error) = watcher::ensure(run, policy_file) {
@@ -206,7 +208,7 @@ pub fn attach(
     if enforce && planned.applies() {
         let plan = &planned.plan;
         notes.extend(effects::process(plan, process.pid, process.started));
-        notes.extend(effects::disk_space(plan, &spec, state, run));
+        notes.extend(effects::disk_space(plan, &spec, &record, run));
         if planned.document.as_bytes() != document {
             // An engine with only our hook had read the spec before.
             notes.extend(cgroup::apply(&record, &planned)?);
@@ -223,11 +225,12 @@ pub fn attach(
 /// When the network cannot be shaped although the host has what it needs.
 pub fn pending(
     id: &str,
+    bundle: &Path,
     policy: Option<&Path>,
     engine: Option<&Path>,
     run: &Path,
 ) -> Result<(), AttachError> {
-    let record = match Packs::under(run).read(id) {
+    let record = match Packs::under(run).find(id, bundle) {
         Ok(record) => record,
         // No record, nothing that was put off; a damaged one must not stop
         // a container.

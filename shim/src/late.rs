@@ -53,23 +53,29 @@ pub fn shape(command: &Command, own: &Own) -> Result<(), LateError> {
     let Some(id) = id.filter(|id| !id.starts_with('-')) else {
         return Ok(());
     };
-    match Packs::under(Path::new(RUN_FOLDER)).read(id) {
-        Ok(record) if record.network.get(PENDING) == Some(&true.into()) => {
-            hook(command, own, &record)
-        }
-        _ => Ok(()),
+    let packs = Packs::under(Path::new(RUN_FOLDER));
+    let pending = |record: &Record| record.network.get(PENDING) == Some(&true.into());
+    match packs.read(id) {
+        Ok(record) if pending(&record) => hook(command, own, &record),
+        // Another engine may have given the same id: which of them this one is
+        // starting, only the engine knows.
+        Ok(_) => packs
+            .twins(id)
+            .filter(pending)
+            .try_for_each(|record| hook(command, own, &record)),
+        Err(_) => Ok(()),
     }
 }
 
 /// Runs the hook's createRuntime again, which the engine ran too early.
 fn hook(command: &Command, own: &Own, record: &Record) -> Result<(), LateError> {
-    let id = &record.id;
+    let id = record.engine_id();
     let failed = |source| LateError::Run {
-        id: id.clone(),
+        id: id.to_owned(),
         source,
     };
     let hook = Hook::beside(own, command.policy.as_deref());
-    let hook = hook.ok_or_else(|| LateError::NoHook { id: id.clone() })?;
+    let hook = hook.ok_or_else(|| LateError::NoHook { id: id.to_owned() })?;
     let state = serde_json::json!({ "id": id, "pid": record.pid, "bundle": record.bundle });
     let ended = run(&hook, &record.engine, state.to_string().as_bytes()).map_err(failed)?;
     let Err(said) = ended else { return Ok(()) };

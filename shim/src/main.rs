@@ -11,6 +11,7 @@ mod entry;
 use std::ffi::{OsString, c_int};
 
 use packrank_arena::Arena;
+use packrank_core::plain;
 use packrank_shim::engine::Own;
 use packrank_shim::runtime;
 
@@ -23,6 +24,6 @@ static ALLOCATOR: Arena = Arena::new();
 #[cfg_attr(test, expect(dead_code))]
 fn run(args: Vec<OsString>, own: &Own) -> c_int {
     let error = runtime::main(args, own);
-    eprintln!("packrank-runtime: {error}");
+    eprintln!("packrank-runtime: {}", plain::lines(&error.to_string()));
     1
 }

@@ -5,11 +5,14 @@
 
 mod connected;
 mod deadline;
+mod gone;
 mod input;
 mod killed;
+mod leaderless;
 mod life;
 mod pod;
 mod precreate;
 mod restricted;
+mod twins;
 mod watching;
 mod world;

@@ -99,7 +99,7 @@ impl Shim {
             && let Err(error) = ranked.attach(&container.id, pid, bundle).await
         {
             container.engine.discard(&self.exits, &container.id).await;
-            ranked.detach(&container.id).await;
+            ranked.detach(&container.id, &container.bundle).await;
             return Err(error);
         }
         self.containers()

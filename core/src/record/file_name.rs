@@ -30,8 +30,26 @@ pub(super) fn of(id: &str) -> String {
     name
 }
 
+/// The id that a file name was made of; `None` where only its hash is left.
+pub(super) fn id(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'~' => return None,
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                let digits = str::from_utf8(&digits).ok()?;
+                bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// FNV-1a with 128 bits (draft-eastlake-fnv: offset basis and prime).
-fn hash(id: &str) -> u128 {
+pub(super) fn hash(id: &str) -> u128 {
     id.bytes()
         .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
             (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
@@ -58,6 +76,8 @@ mod tests {
         ] {
             assert_eq!(of(id), name);
         }
+        assert_eq!(super::id("web%40a.b").as_deref(), Some("web@a.b"));
+        assert_eq!(super::id("a~b"), None);
     }
 
     proptest! {

@@ -4,20 +4,15 @@
 //! written under a temporary name and renamed, so that a reader finds the old
 //! one or the new one; anything else there is an error that names the file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::file::{read_trusted, remove, write_atomically};
 use super::{AncestorDeed, Deeds, Record, VERSION, file_name};
-
-/// The largest file that is read: a record with every key, long paths and a
-/// hundred network objects is 20 KiB.
-pub const LARGEST: u64 = 256 * 1024;
 
 /// Why a record cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +61,7 @@ impl RecordError {
     }
 }
 
-type Outcome<T> = Result<T, RecordError>;
+pub(super) type Outcome<T> = Result<T, RecordError>;
 
 /// The records and deeds under one root.
 #[derive(Debug, Clone)]
@@ -211,6 +206,20 @@ impl Packs {
         Ok(self.files()?.into_iter().map(read).collect())
     }
 
+    /// The ids whose records cannot be read, and why.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed; that there is none is an empty list.
+    pub fn unreadable(&self) -> Outcome<Vec<(String, RecordError)>> {
+        let all = self.all()?.into_iter();
+        let bad = all.filter_map(|(path, record)| {
+            let error = record.err().filter(|error| !error.is_absent())?;
+            let id = file_name::id(path.file_stem()?.to_str()?)?;
+            Some((id, error))
+        });
+        Ok(bad.collect())
+    }
+
     /// The records' files, sorted, unread.
     ///
     /// # Errors
@@ -323,84 +332,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|e| e.to_string())
 }
 
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecordError {
+pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecordError {
     let path = path.to_owned();
     move |source| RecordError::Io { what, path, source }
-}
-
-fn remove(path: &Path) -> Outcome<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(io_error("remove", path)(e)),
-    }
-}
-
-/// O_NOFOLLOW | O_NONBLOCK (asm-generic/fcntl.h, x86 and arm64): no link is
-/// followed and no pipe waited for.
-#[cfg(not(target_arch = "aarch64"))]
-const OPEN_FLAGS: i32 = 0o400_000 | 0o4_000;
-#[cfg(target_arch = "aarch64")]
-const OPEN_FLAGS: i32 = 0o100_000 | 0o4_000;
-
-/// The bytes of a plain file that only its owner, the one we run as, can write.
-fn read_trusted(path: &Path) -> Outcome<Vec<u8>> {
-    let foreign = |problem| RecordError::Foreign {
-        path: path.to_owned(),
-        problem,
-    };
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(OPEN_FLAGS);
-    let file = options.open(path).map_err(io_error("open", path))?;
-    let meta = file.metadata().map_err(io_error("examine", path))?;
-    if !meta.is_file() {
-        return Err(foreign("it is no plain file"));
-    }
-    if meta.mode() & 0o022 != 0 {
-        return Err(foreign("others can write to it"));
-    }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(foreign("it belongs to another user"));
-    }
-    if meta.len() > LARGEST {
-        return Err(foreign("it is larger than any record"));
-    }
-    let mut bytes = Vec::new();
-    let mut limited = file.take(LARGEST + 1);
-    limited
-        .read_to_end(&mut bytes)
-        .map_err(io_error("read", path))?;
-    Ok(bytes)
-}
-
-/// Writes under a temporary name beside `path`, then renames. No fsync: the
-/// folder is a tmpfs, and after a crash of the kernel no container is left.
-fn write_atomically(path: &Path, value: &impl Serialize) -> Outcome<()> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = path
-        .file_name()
-        .and_then(|n| n.to_str())
-        .unwrap_or("record");
-    let unique = COUNT.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_file_name(format!(".{name}.{}.{unique}", std::process::id()));
-    let bytes =
-        serde_json::to_vec(value).map_err(|e| io_error("encode", path)(io::Error::from(e)))?;
-    let written = (|| {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = match options.open(&temporary) {
-            // It is left from a process of our number that died.
-            Err(there) if there.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&temporary)?;
-                options.open(&temporary)?
-            }
-            opened => opened?,
-        };
-        file.write_all(&bytes)?;
-        fs::rename(&temporary, path)
-    })();
-    written.map_err(|e| {
-        let _ = fs::remove_file(&temporary);
-        io_error("write", path)(e)
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -54,6 +55,57 @@ fn a_change_is_of_one_that_is_there_and_pins_come_first() {
         packs.read("a").unwrap().amount(Key::MemoryLimit),
         Some(Amount::At(7))
     );
+}
+
+/// Containers of one id in two engines' roots.
+#[test]
+fn each_of_two_containers_of_one_id_has_a_record_of_its_own() {
+    let root = tempfile::tempdir().unwrap();
+    let packs = Packs::under(root.path());
+    let (one, other) = (Path::new("/a/web"), Path::new("/b/web"));
+    let lives = |_: &Record| true;
+    let of = |key: &str, bundle: &Path| {
+        let mut record = record(key);
+        record.bundle = bundle.to_owned();
+        packs.write(&record).unwrap();
+        record
+    };
+    assert_eq!(packs.key("web", one, lives), "web");
+    let first = of("web", one);
+    assert_eq!(packs.key("web", one, lives), "web");
+    let key = packs.key("web", other, lives);
+    assert!(key.starts_with("web@") && key != packs.key("web", Path::new("/c"), lives));
+    let second = of(&key, other);
+    assert_eq!((second.engine_id(), first.engine_id()), ("web", "web"));
+    assert_eq!(packs.find("web", one).unwrap(), first);
+    assert_eq!(packs.find("web", other).unwrap(), second);
+    assert!(packs.find("web", Path::new("/c")).unwrap_err().is_absent());
+    assert!(packs.twins("web").eq([second.clone()]));
+
+    // The second keeps its key when the first goes, and the first's place is
+    // free for a third.
+    packs.remove("web").unwrap();
+    assert_eq!(packs.key("web", other, lives), key);
+    assert_eq!(packs.find("web", other).unwrap(), second);
+    assert_eq!(packs.key("web", Path::new("/c"), lives), "web");
+    // What cannot be read is nobody's to take.
+    fs::write(packs.path("web"), "{").unwrap();
+    assert_ne!(packs.key("web", one, lives), "web");
+    assert_eq!(packs.unreadable().unwrap()[0].0, "web");
+    // The dead one's place is.
+    of("web", one);
+    assert_eq!(packs.key("web", Path::new("/c"), |_| false), "web");
+}
+
+#[test]
+fn what_is_too_large_to_be_read_is_not_written() {
+    let root = tempfile::tempdir().unwrap();
+    let packs = Packs::under(root.path());
+    let mut large = record("large");
+    large.names.pod = Some("x".repeat(300_000));
+    packs.make().unwrap();
+    packs.write(&large).unwrap_err();
+    assert_eq!(fs::read_dir(packs.folder()).unwrap().count(), 0);
 }
 
 #[test]

@@ -153,7 +153,8 @@ impl<'t> Spec<'t> {
         let nofile = nofile.reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
         let capabilities: Capabilities = process.read("capabilities")?.unwrap_or_default();
         let sets = [capabilities.bounding, capabilities.permitted];
-        let mut held = sets.into_iter().flatten().flatten();
+        let held: Vec<String> = sets.into_iter().flatten().flatten().collect();
+        let holds = |name: &str| held.iter().any(|capability| capability == name);
         let annotations = annotations(document.inside("annotations")?)?;
         let root: Option<Root> = document.read("root")?;
         let mounts: Vec<Mount> = document.read("mounts")?.unwrap_or_default();
@@ -167,7 +168,8 @@ impl<'t> Spec<'t> {
             network,
             user_namespace,
             seccomp,
-            net_admin: held.any(|c| c == "CAP_NET_ADMIN"),
+            net_admin: holds("CAP_NET_ADMIN"),
+            net_raw: holds("CAP_NET_RAW"),
             cgroups_path,
             annotations,
             document,
@@ -231,7 +233,7 @@ mod tests {
             .collect();
         assert_eq!(writable, [("/x", false), ("/y", true)]);
         assert_eq!(spec.network, Network::Joined("/n".into()));
-        assert!(spec.net_admin);
+        assert!(spec.net_admin && !spec.net_raw);
         assert_eq!(Spec::annotations_of(text).unwrap(), spec.annotations);
     }
 

@@ -110,9 +110,6 @@ pub enum Unsupported {
     /// Several containers on one directory.
     #[error("container {0:?} uses the same directory")]
     Shared(String),
-    /// Too many files, or too deep, to be gone through before a start.
-    #[error("it holds {0} already")]
-    TooLarge(&'static str),
     /// Rights that are needed.
     #[error("it needs CAP_SYS_ADMIN outside user namespaces")]
     NotPermitted,

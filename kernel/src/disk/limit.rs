@@ -2,13 +2,16 @@
 //! changed, read or freed.
 //!
 //! The order is that of a process that may be killed at any step: first the
-//! entry, then the number on the files, then the limit. Whatever has begun is
-//! found by its entry and undone by [`remove`].
+//! entry, then the number on the files, last on the layer's top, then the limit,
+//! whatever became of the files. Whatever has begun is found by its entry and
+//! undone by [`remove`]. A layer whose top has the number was gone through, and
+//! what came since has inherited it.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
@@ -26,6 +29,9 @@ use super::{Applied, Usage};
 /// number or makes more from everybody's space. One for each block of data
 /// stops nobody who writes data.
 const BYTES_PER_FILE: u64 = 4096;
+/// How long a start waits for what a layer holds already: a fresh one holds a
+/// dozen files, and this is time for a million.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What even a tiny layer may hold.
 const LEAST_FILES: u64 = 1024;
 
@@ -47,15 +53,14 @@ pub fn limit(root: &Path, id: &str, bytes: u64, registry: &Path) -> Result<Appli
     let registry = Registry::open(registry)?;
     let mut entry = register(&registry, file_system, &layer, &mount, id, bytes)?;
 
-    let mut walked = walk(
-        &layer.upper,
-        upper.try_clone().map_err(|e| opened(&layer, e))?,
-        &entry,
-    )?;
+    let until = Instant::now() + PATIENCE;
+    let top = upper.try_clone().map_err(|e| opened(&layer, e))?;
+    let mut walked = walk(&layer.upper, top, &entry, until)?;
     if let Some(work) = &layer.work {
-        let more = walk(work, directory(work)?, &entry)?;
+        let more = walk(work, directory(work)?, &entry, until)?;
         walked.assigned += more.assigned;
         walked.skipped += more.skipped;
+        walked.cut |= more.cut;
     }
     if layer.plain {
         let held = read(file_system, &entry)?;
@@ -70,6 +75,7 @@ pub fn limit(root: &Path, id: &str, bytes: u64, registry: &Path) -> Result<Appli
         bytes,
         assigned: walked.assigned,
         skipped: walked.skipped,
+        complete: !walked.cut,
     })
 }
 
@@ -147,14 +153,12 @@ fn supported(file_system: FileSystem<'_>, layer: &Layer, mount: &Mount) -> Resul
     Err(unsupported(layer, why))
 }
 
-fn walk(path: &Path, top: OwnedFd, entry: &Entry) -> Result<Walked, Error> {
+fn walk(path: &Path, top: OwnedFd, entry: &Entry, until: Instant) -> Result<Walked, Error> {
     let unsupported = |why| Error::Unsupported {
         path: path.to_owned(),
         why,
     };
-    tree::assign(top, entry.project).map_err(|stop| match stop {
-        Stop::TooMany => unsupported(Unsupported::TooLarge("too many files")),
-        Stop::TooDeep => unsupported(Unsupported::TooLarge("too deep directories")),
+    tree::assign(top, entry.project, until).map_err(|stop| match stop {
         Stop::OldKernel => unsupported(Unsupported::OldKernel),
         Stop::Io(source) if denied(&source) => unsupported(Unsupported::NotPermitted),
         Stop::Io(source) => Error::Io {

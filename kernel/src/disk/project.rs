@@ -39,6 +39,12 @@ pub(super) fn of(file: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(attributes(file)?.project)
 }
 
+/// Whether the directory has the project, and hands it on to what is made in it.
+pub(super) fn bears(directory: BorrowedFd<'_>, project: u32) -> io::Result<bool> {
+    let found = attributes(directory)?;
+    Ok(found.project == project && found.flags & INHERIT != 0)
+}
+
 /// Gives it the project. Whether anything had to be changed.
 pub(super) fn assign(file: BorrowedFd<'_>, project: u32, directory: bool) -> io::Result<bool> {
     let old = attributes(file)?;

@@ -1,5 +1,6 @@
-//! In: the registry. Out: limits that nobody is registered for are gone: those
-//! of a registry that was lost with a reboot.
+//! In: the registry. Out: limits that nobody is registered for, and under which
+//! nothing is left, are gone: those of layers that were removed while no
+//! registry told of them.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -13,8 +14,9 @@ use super::quota::{FileSystem, Support};
 use super::registry::Registry;
 
 /// Takes away every limit in our range that no container is registered for,
-/// on every file system that is mounted. The numbers come back; a layer that
-/// still bears one gets its limit back when its container starts.
+/// on every file system that is mounted, where no file has the number any more.
+/// As long as one has, its container may run, registered elsewhere. The numbers
+/// come back.
 ///
 /// # Errors
 /// When the registry or the mount table cannot be read, or a quota not be
@@ -58,7 +60,8 @@ fn one(mount: &Mount, known: &[u32]) -> Result<Vec<u32>, Error> {
             return Ok(swept);
         };
         let limited = quota.bytes_limit.is_some() || quota.files_limit.is_some();
-        if limited && !known.contains(&quota.project) {
+        let held = quota.bytes > 0 || quota.files > 0;
+        if limited && !held && !known.contains(&quota.project) {
             clear(file_system, quota.project, &mount.point)?;
             swept.push(quota.project);
         }

@@ -7,12 +7,12 @@ use super::address;
 use super::connection::Reach;
 use super::end::{End, Progress, Sockets};
 use super::error::Error;
-use super::frame::Direction;
+use super::frame::{self, Direction};
 use super::guard;
 use super::interface::{self, Place};
-use super::link::Link;
+use super::link::{self, Link};
 use super::namespace;
-use super::nft::Family;
+use super::nft::{self, Family};
 use super::note::Note;
 use super::owner::Owner;
 use super::{Applied, Guard, Interface, Means, Shape, Target};
@@ -68,13 +68,15 @@ fn attempt_to_apply(
     let host = Sockets::open(means)?;
     let places = interface::places(&inside.route, target.netns, &host.route, own.as_fd())?;
     let (interfaces, at_host, within) = sort(places, &mut progress.notes);
+    refuse_others(&owner, &host, target)?;
 
-    // A container that could undo its own table is counted on the host, by a
-    // mark that its packets get where they leave the veth.
+    // A container that could undo its own table, or go round it, is counted on
+    // the host, by a mark that its packets get where they leave the veth.
+    let evasive = target.net_admin || target.net_raw;
     let mark = at_host
         .first()
         .map(|link| link.index)
-        .filter(|_| target.net_admin && limits.is_some());
+        .filter(|_| evasive && limits.is_some());
     if !at_host.is_empty() {
         let end = End {
             owner: &owner,
@@ -118,7 +120,7 @@ fn attempt_to_apply(
         },
         None => Reach::Inside,
     };
-    let in_container = limits.filter(|_| mark.is_none());
+    let in_container = limits.filter(|_| mark.is_none() || !target.net_admin);
     let on_host = limits.filter(|_| mark.is_some());
     let inside_name = (Family::Inet, INSIDE.to_owned());
     guard::connections(
@@ -131,13 +133,38 @@ fn attempt_to_apply(
     )?;
     let host_name = (Family::Inet, owner.table());
     guard::connections(&host, &owner, &host_name, on_host, &reach, &mut progress)?;
-    if limits.is_some() && mark.is_none() && target.net_admin {
+    if limits.is_some() && mark.is_none() && evasive {
         progress.notes.push(Note::WithinReach);
     }
-    if on_host.is_some() {
+    if on_host.is_some() && in_container.is_none() {
         progress.notes.push(Note::BridgedUncounted);
     }
     Ok(applied(progress, interfaces))
+}
+
+/// Refuses objects that hold another network namespace's interfaces, and none
+/// of this one's.
+fn refuse_others(owner: &Owner, host: &Sockets, target: &Target<'_>) -> Result<(), Error> {
+    let Some(socket) = &host.filter else {
+        return Ok(());
+    };
+    let bound = match nft::table(socket, Family::Netdev, &owner.table()) {
+        Ok(Some(_)) => frame::bound(socket, Family::Netdev, &owner.table())?,
+        Ok(None) => return Ok(()),
+        Err(error) if error.is_lacking() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let own = link::namespace_number(&host.route, target.netns)?;
+    let links = link::all(&host.route)?;
+    let mut held = links.iter().filter(|link| bound.contains(&link.chain()));
+    let others = |link: &&Link| link.below_namespace.is_some() && link.below_namespace != own;
+    match held.next() {
+        Some(first) if others(&first) && held.all(|link| others(&link)) => Err(Error::Elsewhere {
+            id: owner.id.clone(),
+            interface: first.name.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The interfaces by the place where they are shaped.

@@ -3,7 +3,12 @@
 //!
 //! Inside the container's namespace its hooks see exactly the container's
 //! connections, and the table goes with the namespace. For a container that
-//! could undo it there (CAP_NET_ADMIN), the same rules sit on the host.
+//! could undo it there (CAP_NET_ADMIN), the same rules sit on the host. For one
+//! that could send what no hook inside sees (CAP_NET_RAW), they sit in both.
+//!
+//! A connection is an entry in the kernel's table of connections: whatever
+//! makes one is counted, be it a SYN, an echo request, or a packet from the
+//! middle of a connection that nobody opened.
 
 use std::net::IpAddr;
 
@@ -29,13 +34,8 @@ const LOOPBACK: u32 = 1;
 const NEW: u32 = 1 << 3;
 const CONFIRMED: u32 = 1 << 3;
 const TCP: u8 = 6;
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
-/// FIN, SYN, RST and ACK in the TCP header's flag byte.
-const HANDSHAKE: u8 = 0x17;
-const SYN: u8 = 0x02;
 
 const ADMIT: &str = "admit";
 const REFUSE: &str = "refuse";
@@ -112,21 +112,6 @@ fn admit(limits: Limits, without: &[Part]) -> Chain {
                 load_connection(Connection::Status),
                 bits(&CONFIRMED.to_ne_bytes(), &[0; 4]),
                 compare(false, &[0; 4]),
-                back(),
-            ],
-        ),
-        rule("icmp", transport(ICMP, Verdict::Return)),
-        rule("icmpv6", transport(ICMPV6, Verdict::Return)),
-        // Tracking that begins in mid-connection sees its next packet as new;
-        // what was open before the guard is not cut.
-        rule(
-            "picked-up",
-            vec![
-                load(Meta::Transport),
-                compare(true, &[TCP]),
-                load_bytes(Header::Transport, 13, 1),
-                bits(&[HANDSHAKE], &[0]),
-                compare(false, &[SYN]),
                 back(),
             ],
         ),
@@ -236,14 +221,6 @@ fn to_known(name: &str, hook: u32, addresses: &[IpAddr], interfaces: &[u32]) -> 
         ));
     }
     chain(name, Some((hook, FILTER)), rules)
-}
-
-fn transport(protocol: u8, then: Verdict) -> Vec<Expression> {
-    vec![
-        load(Meta::Transport),
-        compare(true, &[protocol]),
-        verdict(then),
-    ]
 }
 
 fn rule(label: &str, expressions: Vec<Expression>) -> Rule {

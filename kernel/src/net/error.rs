@@ -62,6 +62,18 @@ pub enum Error {
         /// The interface, table or class it was asked for.
         object: String,
     },
+    /// What is named for this container holds an interface of a container in
+    /// another network namespace.
+    #[error(
+        "the network objects of {id:?} hold {interface}, an interface of another network namespace, and \
+         are left alone (two containers of one id, or a sandbox id that is not this pod's)"
+    )]
+    Elsewhere {
+        /// Who asked for them.
+        id: String,
+        /// The host's end of the other container's interface.
+        interface: String,
+    },
     /// Something by this container's name is there and belongs to another.
     #[error("{object} belongs to {owner:?}, not to {id:?}")]
     Taken {

@@ -95,7 +95,6 @@ pub(crate) fn bits(mask: &[u8], flip: &[u8]) -> Expression {
 #[derive(Clone, Copy)]
 pub(crate) enum Header {
     Network = 1,
-    Transport = 2,
 }
 
 pub(crate) fn load_bytes(header: Header, offset: u32, length: u32) -> Expression {

@@ -6,14 +6,16 @@
 //! capability inside the container reaches this table, and raw sockets cannot
 //! go round it.
 
+use super::error::Error;
 use super::expression::{
     Expression, Header, Meta, Unit, Verdict, above, bits, compare, count, forward, load,
     load_bytes, set_mark, store_bytes, verdict,
 };
 use super::link::Link;
-use super::nft::Family;
+use super::nft::{self, Family};
 use super::owner::Owner;
 use super::rate::Bucket;
+use super::socket::Socket;
 use super::table::{Chain, Hook, Part, Rule, Table};
 
 /// Packets of this many seconds may pass at once, as the built-in bursts let
@@ -204,8 +206,9 @@ impl Frames<'_> {
 }
 
 /// The chain in which an interface's packets enter. Its one rule holds it to
-/// the interface that was proven to be the container's: newer kernels bind
-/// such chains by name, and names are given out again.
+/// the interface that was proven to be the container's: since Linux 6.16 such
+/// chains are bound by name, and names are given out again. A chain is named
+/// for both, so that one that lost its renamed interface is another chain.
 fn entry(link: &Link, hook: u32, direction: Direction) -> Chain {
     let (prefix, meta) = match hook {
         ARRIVALS => ("arrivals", Meta::InputInterface),
@@ -218,7 +221,7 @@ fn entry(link: &Link, hook: u32, direction: Direction) -> Chain {
     ];
     let part = (hook == DEPARTURES).then_some(Part::Departures);
     Chain {
-        name: format!("{prefix}-{}", link.index),
+        name: format!("{prefix}-{}", link.chain()),
         hook: Some(Hook {
             number: hook,
             priority: LAST,
@@ -231,6 +234,17 @@ fn entry(link: &Link, hook: u32, direction: Direction) -> Chain {
             None,
         )],
     }
+}
+
+/// The interfaces that a table of ours is bound to, as [`Link::chain`] has them.
+/// They may be gone.
+pub(crate) fn bound(socket: &Socket, family: Family, name: &str) -> Result<Vec<String>, Error> {
+    if family != Family::Netdev {
+        return Ok(Vec::new());
+    }
+    let rules = nft::rules(socket, family, name)?.into_iter();
+    let chains = rules.filter_map(|rule| Some(rule.chain.split_once('-')?.1.to_owned()));
+    Ok(chains.collect())
 }
 
 /// Sets the six bits of the second byte and mends the header checksum, which

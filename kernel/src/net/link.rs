@@ -70,6 +70,11 @@ impl Link {
 }
 
 impl Link {
+    /// How the chains at this interface are named: by its number and name.
+    pub fn chain(&self) -> String {
+        format!("{}-{}", self.index, self.name)
+    }
+
     /// The interface that an announcement says came or changed.
     pub fn announced(message: &Reply) -> Option<Self> {
         (message.kind == RTM_NEWLINK).then(|| Self::read(message))?

@@ -1,6 +1,8 @@
 //! In: nf_tables objects by name. Out: the requests that make, replace, list
 //! and delete them, sent as transactions.
 
+use std::io;
+
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 
 use super::attribute::{Attributes, be64, find, text};
@@ -96,11 +98,20 @@ pub(crate) fn table(
     let attributes = Attributes::default().string(1, name);
     match socket.call(&request(GET_TABLE, 0, family, attributes)) {
         Ok(replies) => Ok(replies.first().map(|reply| comment(reply, 6))),
-        Err(refusal) => match refusal.during("look up nf_tables table", name) {
+        Err(refusal) => match unknown(refusal).during("look up nf_tables table", name) {
             error if error.is_absent() => Ok(None),
             error => Err(error),
         },
     }
+}
+
+/// A kernel without nf_tables answers a question to it with EINVAL, which its
+/// nf_tables never do to a look for a table: that it knows no such thing.
+fn unknown(mut refusal: Refusal) -> Refusal {
+    if refusal.source.raw_os_error() == Some(libc::EINVAL) {
+        refusal.source = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+    }
+    refusal
 }
 
 /// Name and comment of every table of a family.
@@ -115,7 +126,7 @@ pub(crate) fn tables(
             family,
             Attributes::default(),
         ))
-        .map_err(|refusal| refusal.during("list", "nf_tables tables"))?;
+        .map_err(|refusal| unknown(refusal).during("list", "nf_tables tables"))?;
     Ok(replies
         .iter()
         .filter_map(|reply| {
@@ -257,5 +268,29 @@ fn comment(reply: &Reply, attribute: u16) -> Option<String> {
     match data {
         [COMMENT, length, rest @ ..] => rest.get(..usize::from(*length)).map(text),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A subsystem that no kernel has: the answer of one that was built
+    /// without nf_tables.
+    #[test]
+    fn a_kernel_without_nf_tables_lacks_them() {
+        let Ok(socket) = Socket::netfilter() else {
+            eprintln!("SKIPPED: no netfilter netlink here");
+            return;
+        };
+        for flags in [0, NLM_F_DUMP] {
+            let mut ask = request(GET_TABLE, flags, Family::Inet, Attributes::default());
+            ask.kind = 0xfe << 8 | 1;
+            let Err(refusal) = socket.call(&ask) else {
+                panic!("subsystem 254 answers");
+            };
+            let error = unknown(refusal).during("look up", "it");
+            assert!(error.is_lacking() && !error.may_be_a_race(), "{error:?}");
+        }
     }
 }

@@ -51,7 +51,7 @@ pub enum Note {
         /// The settings left out for it.
         settings: &'static str,
     },
-    /// A container with CAP_NET_ADMIN could undo its own limits on connections.
+    /// A container could undo its own limits on connections, or go round them.
     WithinReach,
     /// A new limit does not count what was open before it.
     CountsAnew,
@@ -100,7 +100,8 @@ impl fmt::Display for Note {
                 write!(f, "the kernel has no {feature}: {settings} left out")
             }
             Self::WithinReach => f.write_str(
-                "the limits on connections sit inside the container, where CAP_NET_ADMIN could undo them",
+                "the limits on connections sit inside the container only, where CAP_NET_ADMIN could undo \
+                 them and CAP_NET_RAW go round them",
             ),
             Self::CountsAnew => f.write_str(
                 "connections open before network.connections changed are not counted",

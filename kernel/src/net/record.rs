@@ -18,6 +18,10 @@ pub const NAMESPACE: &str = "namespace";
 /// reach.
 pub const NET_ADMIN: &str = "net-admin";
 
+/// The member that says whether the container can send what its own namespace
+/// does not see.
+pub const NET_RAW: &str = "net-raw";
+
 /// The member that says whose the network is: the id that its objects carry.
 pub const OWNER: &str = "owner";
 
@@ -79,6 +83,7 @@ pub fn apply_record(
         id,
         netns,
         net_admin: record.network.get(NET_ADMIN) == Some(&true.into()),
+        net_raw: record.network.get(NET_RAW) == Some(&true.into()),
     };
     apply(&target, &shape, &guard, &Means::default())
 }

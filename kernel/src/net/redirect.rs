@@ -16,11 +16,17 @@ use super::attribute::{find, text, u32_at};
 use super::error::Error;
 use super::htb::{RTM_DELQDISC, RTM_NEWQDISC, TC_HEADER, TCA_KIND};
 use super::link::Link;
-use super::socket::{Request, Socket};
+use super::socket::{Reply, Request, Socket};
 
 const RTM_NEWTFILTER: u16 = 44;
 const RTM_DELTFILTER: u16 = 45;
 const RTM_GETTFILTER: u16 = 46;
+/// linux/rtnetlink.h, linux/pkt_cls.h, linux/tc_act/tc_mirred.h.
+const TCA_OPTIONS: u16 = 2;
+const TCA_MATCHALL_ACT: u16 = 2;
+const TCA_U32_ACT: u16 = 7;
+const TCA_ACT_OPTIONS: u16 = 2;
+const TCA_MIRRED_PARMS: u16 = 2;
 /// "pr": the filter priority by which a filter is known as ours.
 const PRIORITY: u32 = 0x7072;
 const ETH_P_ALL: u16 = 3;
@@ -128,8 +134,40 @@ pub(crate) fn remove(socket: &Socket, link: &Link) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Whether a filter of ours sends what arrives on `link` to `ifb`.
+pub(crate) fn feeds(socket: &Socket, link: &Link, ifb: &Link) -> Result<bool, Error> {
+    let replies = listed(socket, link)?;
+    let mut targets = replies.iter().filter_map(target);
+    Ok(targets.any(|index| index == ifb.index))
+}
+
+/// The interface that a filter redirects to, by its first action.
+fn target(reply: &Reply) -> Option<u32> {
+    let attributes = reply.body.get(TC_HEADER..)?;
+    let options = find(attributes, TCA_OPTIONS)?;
+    let actions = match text(find(attributes, TCA_KIND)?).as_str() {
+        "matchall" => find(options, TCA_MATCHALL_ACT)?,
+        "u32" => find(options, TCA_U32_ACT)?,
+        _ => return None,
+    };
+    let mirror = find(find(find(actions, 1)?, TCA_ACT_OPTIONS)?, TCA_MIRRED_PARMS)?;
+    // `struct tc_mirred`: five numbers of every action, what to do, and where.
+    u32_at(mirror, 24)
+}
+
 /// The priorities of the filters on arrivals.
 fn filters(socket: &Socket, link: &Link) -> Result<Vec<u32>, Error> {
+    let replies = listed(socket, link)?;
+    let priorities = replies.iter().filter_map(|reply| {
+        let kind = find(reply.body.get(TC_HEADER..)?, TCA_KIND)?;
+        // A u32 table lists its hash tables as filters of their own.
+        (!text(kind).is_empty()).then_some(u32_at(&reply.body, 16)? >> 16)
+    });
+    Ok(priorities.collect())
+}
+
+/// The filters on arrivals as the kernel lists them.
+fn listed(socket: &Socket, link: &Link) -> Result<Vec<Reply>, Error> {
     let mut ask = TcMessage::with_index(link.index.cast_signed());
     ask.header.parent = ARRIVALS;
     match socket.dump(&Request::new(
@@ -137,15 +175,10 @@ fn filters(socket: &Socket, link: &Link) -> Result<Vec<u32>, Error> {
         netlink_packet_core::NLM_F_DUMP,
         &ask,
     )) {
-        Ok(replies) => Ok(replies
-            .iter()
-            .filter(|reply| reply.kind == RTM_NEWTFILTER)
-            .filter_map(|reply| {
-                let kind = find(reply.body.get(TC_HEADER..)?, TCA_KIND)?;
-                // A u32 table lists its hash tables as filters of their own.
-                (!text(kind).is_empty()).then_some(u32_at(&reply.body, 16)? >> 16)
-            })
-            .collect()),
+        Ok(mut replies) => {
+            replies.retain(|reply| reply.kind == RTM_NEWTFILTER);
+            Ok(replies)
+        }
         // No ingress qdisc, hence no filters.
         Err(refusal)
             if matches!(

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::attribute::find;
+use super::connection::ADMITTED;
 use super::end::Sockets;
 use super::error::Error;
 use super::htb::Passed;
@@ -34,6 +35,26 @@ pub struct Status {
     pub connections: Option<u64>,
     /// The guard's named counters.
     pub counters: Vec<Counter>,
+}
+
+impl Status {
+    /// Takes in a table's counter. Where connections are counted on the host
+    /// and inside, each admitted one is seen by both, and a refused one by the
+    /// first.
+    fn count(&mut self, counter: Counter) {
+        let mut counters = self.counters.iter_mut();
+        match counters.find(|known| known.name == counter.name) {
+            None => self.counters.push(counter),
+            Some(known) if known.name == ADMITTED => {
+                known.packets = known.packets.max(counter.packets);
+                known.bytes = known.bytes.max(counter.bytes);
+            }
+            Some(known) => {
+                known.packets += counter.packets;
+                known.bytes += counter.bytes;
+            }
+        }
+    }
 }
 
 /// One direction's rate and what passed it.
@@ -125,7 +146,9 @@ fn guard(socket: &Socket, family: Family, name: &str, status: &mut Status) -> Re
         Err(error) if error.is_lacking() => return Ok(()),
         Err(error) => return Err(error),
     }
-    status.counters.extend(nft::counters(socket, family, name)?);
+    for counter in nft::counters(socket, family, name)? {
+        status.count(counter);
+    }
     for rule in nft::rules(socket, family, name)? {
         let Some((key, value)) = rule.label.split_once('=') else {
             continue;

@@ -6,9 +6,11 @@
 
 use super::Object;
 use super::error::Error;
+use super::frame;
 use super::link::{self, Link};
 use super::nft::{self, Family};
 use super::owner::{self, LINK_PREFIX, Owner, TABLE_PREFIX};
+use super::redirect;
 use super::settle;
 use super::socket::Socket;
 use super::table::Change;
@@ -21,6 +23,9 @@ pub struct Ours {
     /// The container or sandbox it was made for; none where whoever made it
     /// was killed before it could say, or is just about to.
     pub owner: Option<String>,
+    /// Whether it still holds an interface, which is there as long as the
+    /// container's network namespace is.
+    pub used: bool,
 }
 
 /// Deletes what was made for this container on the host. Returns what was
@@ -98,28 +103,56 @@ fn is_ours(link: &Link) -> bool {
 ///
 /// When the kernel cannot be asked.
 pub fn list_ours() -> Result<Vec<Ours>, Error> {
+    let route = Socket::route()?;
+    let links = link::all(&route)?;
     let mut ours = Vec::new();
+    // Of the objects of one owner only the table at the interfaces knows them.
+    let mut used = Vec::new();
     if let Some(socket) = filter_socket()? {
         for family in [Family::Netdev, Family::Inet] {
-            for (name, mark) in nft::tables(&socket, family)? {
+            let tables = match nft::tables(&socket, family) {
+                Err(error) if error.is_lacking() => break,
+                tables => tables?,
+            };
+            for (name, mark) in tables {
                 if name.starts_with(TABLE_PREFIX) {
+                    let bound = frame::bound(&socket, family, &name)?;
+                    if links.iter().any(|link| bound.contains(&link.chain())) {
+                        used.push(name.clone());
+                    }
                     ours.push(Ours {
                         object: Object::Table(family, name),
                         owner: id_in(mark.as_deref()),
+                        used: false,
                     });
                 }
             }
         }
     }
-    for link in link::all(&Socket::route()?)? {
-        if is_ours(&link) {
-            ours.push(Ours {
-                owner: id_in(link.alias.as_deref()),
-                object: Object::Ifb(link.name),
-            });
+    for ifb in links.iter().filter(|link| is_ours(link)) {
+        let fed = |link: &Link| redirect::feeds(&route, link, ifb);
+        let mut veths = links.iter().filter(|link| is_veth(link));
+        if veths.any(|link| fed(link).unwrap_or(true)) {
+            used.push(ifb.name.replacen(LINK_PREFIX, TABLE_PREFIX, 1));
         }
+        ours.push(Ours {
+            owner: id_in(ifb.alias.as_deref()),
+            object: Object::Ifb(ifb.name.clone()),
+            used: false,
+        });
+    }
+    for one in &mut ours {
+        one.used = match &one.object {
+            Object::Ifb(name) => used.contains(&name.replacen(LINK_PREFIX, TABLE_PREFIX, 1)),
+            Object::Table(_, name) => used.contains(name),
+            Object::Qdisc(_) => false,
+        };
     }
     Ok(ours)
+}
+
+fn is_veth(link: &Link) -> bool {
+    link.kind.as_deref() == Some("veth")
 }
 
 fn id_in(mark: Option<&str>) -> Option<String> {

@@ -17,17 +17,24 @@ pub const MOST_PROCESSES: usize = 64;
 /// before it is 0, and the entries are counted.
 #[must_use]
 pub fn open_files(proc: &Path, pid: u32) -> Option<u64> {
-    let folder = folder(proc, pid).join("fd");
-    match fs::metadata(&folder).ok()?.len() {
-        0 => Some(fs::read_dir(&folder).ok()?.count() as u64),
-        files => Some(files),
+    let count = |folder: PathBuf| {
+        let folder = folder.join("fd");
+        match fs::metadata(&folder).ok()?.len() {
+            0 => Some(fs::read_dir(&folder).ok()?.count() as u64),
+            files => Some(files),
+        }
+    };
+    match count(first(proc, pid)) {
+        // The first thread has none once it has exited.
+        None | Some(0) => count(super::folder(proc, pid)?),
+        files => files,
     }
 }
 
 /// The soft limit of open files; `None` also where there is none.
 #[must_use]
 pub fn open_files_limit(proc: &Path, pid: u32) -> Option<u64> {
-    soft_limit(&fs::read(folder(proc, pid).join("limits")).ok()?)
+    soft_limit(&read(proc, pid, "limits")?)
 }
 
 /// `Max open files  1024  4096  files`.
@@ -40,8 +47,7 @@ fn soft_limit(text: &[u8]) -> Option<u64> {
 /// Bytes sent and received by the namespace's interfaces, loopback left out.
 #[must_use]
 pub fn traffic(proc: &Path, pid: u32) -> Option<[u64; 2]> {
-    let text = fs::read(folder(proc, pid).join("net/dev")).ok()?;
-    Some(interfaces(&text))
+    Some(interfaces(&read(proc, pid, "net/dev")?))
 }
 
 /// Bytes sent and received, from `/proc/<pid>/net/dev`: behind a name and a
@@ -71,9 +77,8 @@ pub fn interfaces(text: &[u8]) -> [u64; 2] {
 /// TCP sockets in use in the namespace, listening ones included.
 #[must_use]
 pub fn tcp_sockets(proc: &Path, pid: u32) -> Option<u64> {
-    let read = |name: &str| fs::read(folder(proc, pid).join("net").join(name)).ok();
-    let four = in_use(&read("sockstat")?, b"TCP: inuse ")?;
-    let six = read("sockstat6").and_then(|text| in_use(&text, b"TCP6: inuse "));
+    let four = in_use(&read(proc, pid, "net/sockstat")?, b"TCP: inuse ")?;
+    let six = read(proc, pid, "net/sockstat6").and_then(|text| in_use(&text, b"TCP6: inuse "));
     Some(four.saturating_add(six.unwrap_or(0)))
 }
 
@@ -84,7 +89,15 @@ fn in_use(text: &[u8], begin: &[u8]) -> Option<u64> {
     number(rest.split(|byte| *byte == b' ').next()?)
 }
 
-fn folder(proc: &Path, pid: u32) -> PathBuf {
+/// A file of the process: of its first thread, else of one that runs.
+fn read(proc: &Path, pid: u32, name: &str) -> Option<Vec<u8>> {
+    let found = fs::read(first(proc, pid).join(name));
+    found
+        .or_else(|error| super::folder(proc, pid).map_or(Err(error), |f| fs::read(f.join(name))))
+        .ok()
+}
+
+fn first(proc: &Path, pid: u32) -> PathBuf {
     proc.join(pid.to_string())
 }
 

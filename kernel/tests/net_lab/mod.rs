@@ -151,6 +151,7 @@ impl Container {
             id: &self.id,
             netns: self.fd(),
             net_admin: false,
+            net_raw: false,
         }
     }
 

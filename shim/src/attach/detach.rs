@@ -1,6 +1,6 @@
 //! A container's end: what was made for it goes.
 //!
-//! In: its id; or nothing, to look for what the dead left behind. Out: what
+//! In: its id and bundle; or nothing, to look for what the dead left behind. Out: what
 //! was removed, and what could not be. Every step is tried, whatever became of
 //! the one before, and any of hook, watcher and `packrank gc` may come first.
 
@@ -14,7 +14,7 @@ use packrank_kernel::{disk, net};
 
 use super::effects::projects;
 use super::namespaces::{Entry, Namespaces, Owner};
-use super::{cgroup, chain, identity, register};
+use super::{cgroup, chain, life, register};
 
 /// What was found and removed, and what was not.
 #[derive(Debug, Default)]
@@ -36,17 +36,41 @@ impl Swept {
 }
 
 /// Removes everything of the container's. A network that others still use is
-/// handed on to one of them.
+/// handed on to one of them. What belongs to another container of the same id
+/// that lives stays.
 #[must_use]
-pub fn detach(id: &str, run: &Path) -> Swept {
+pub fn detach(id: &str, bundle: &Path, run: &Path) -> Swept {
+    let packs = Packs::under(run);
+    let record = packs.find(id, bundle).or_else(|absent| match absent {
+        absent if absent.is_absent() => packs.read(id),
+        damaged => Err(damaged),
+    });
+    let others = match &record {
+        Ok(record) => record.bundle != bundle && life::lives(record),
+        Err(error) => !error.is_absent() && life::is_named(id),
+    };
+    match record {
+        _ if others => Swept::default(),
+        Ok(record) => forget(&record.id.clone(), Some(record), run),
+        Err(_) => forget(id, None, run),
+    }
+}
+
+/// Removes everything under the key of a container that is gone.
+fn forget(id: &str, record: Option<Record>, run: &Path) -> Swept {
     let mut swept = Swept::default();
     let packs = Packs::under(run);
-    let record = packs.read(id).ok();
     record.iter().for_each(cgroup::idle_no_more);
-    let name = record.and_then(|record| namespace(&record));
+    let namespaces = Namespaces::under(run);
+    let entry = match &record {
+        Some(record) => namespace(record).map(|name| namespaces.named(&name)),
+        None => namespaces.all().find(|entry| {
+            let owner = entry.read();
+            owner.is_some_and(|owner| owner.id == id)
+        }),
+    };
     let removed = packs.remove(id).map_err(|e| e.to_string());
     swept.note(format!("record of {id}"), removed);
-    let entry = name.map(|name| Namespaces::under(run).named(&name));
     let owner = entry.as_ref().and_then(Entry::read);
     let own = owner.as_ref().is_some_and(|owner| owner.id == id);
     if let Some((entry, owner)) = entry.zip(owner)
@@ -67,17 +91,18 @@ pub fn detach(id: &str, run: &Path) -> Swept {
 /// Lets go of a namespace whose owner is gone, unless another container lives
 /// in it.
 fn release(run: &Path, entry: &Entry, owner: &Owner, swept: &mut Swept) {
-    let lives = |record: &Record| entry.used_by(record.pid, record.started);
     let shares = |record: &Record| {
         let shared = record.network.get(register::OWNER);
         shared.and_then(|o| o.as_str()) == Some(&*owner.id)
             && namespace(record).as_deref() == entry.name()
     };
     let packs = Packs::under(run);
-    let heir = records(&packs).find(|record| shares(record) && lives(record));
-    let heir = heir.map(|record| Owner {
-        pid: record.pid,
-        started: record.started,
+    let heirs = records(&packs).filter(|record| shares(record));
+    let mut heirs = heirs.flat_map(|record| life::processes(&record));
+    let heir = heirs.find(|(pid, started)| entry.used_by(*pid, *started));
+    let heir = heir.map(|(pid, started)| Owner {
+        pid,
+        started,
         ..owner.clone()
     });
     if heir.is_none()
@@ -104,6 +129,7 @@ fn give_back(run: &Path, entry: &Entry, owner: &Owner, netns: &File, swept: &mut
         id: &owner.id,
         netns: netns.as_fd(),
         net_admin: false,
+        net_raw: false,
     };
     let free = net::apply(
         &target,
@@ -157,18 +183,26 @@ fn records(packs: &Packs) -> impl Iterator<Item = Record> + use<> {
     all.into_iter().filter_map(|(_, record)| record.ok())
 }
 
-/// Records whose process is gone.
-fn ended(packs: &Packs) -> impl Iterator<Item = Record> + use<> {
-    records(packs).filter(|record| identity::started(record.pid) != Some(record.started))
+/// Keys of containers that are gone, each with its record, if that can be read.
+fn ended(packs: &Packs) -> impl Iterator<Item = (String, Option<Record>)> + use<> {
+    let unreadable = packs.unreadable().unwrap_or_default().into_iter();
+    let unreadable = unreadable.filter(|(id, _)| !life::is_named(id));
+    let ended = records(packs).filter(|record| !life::lives(record));
+    let ended = ended.map(|record| (record.id.clone(), Some(record)));
+    ended.chain(unreadable.map(|(id, _)| (id, None)))
 }
 
-/// Whether nobody knows a container of this id.
+/// Whether there is no record of this key, be it one that cannot be read.
 fn forgotten(packs: &Packs, id: &str) -> bool {
-    packs.read(id).is_err()
+    packs.read(id).is_err_and(|error| error.is_absent())
 }
 
-/// Whether an object of ours belongs to none of those that live.
+/// Whether an object of ours belongs to none of those that live: neither by our
+/// own files, nor by an interface that still is there.
 fn is_nobodys(ours: &Ours, living: &[String]) -> bool {
+    if ours.used {
+        return false;
+    }
     match &ours.owner {
         Some(id) => !living.contains(id),
         None => !living.iter().any(|id| ours.object.is_named_for(id)),
@@ -192,8 +226,8 @@ fn network(id: &str, swept: &mut Swept) {
 pub fn sweep(run: &Path) -> Swept {
     let mut swept = Swept::default();
     let packs = Packs::under(run);
-    for record in ended(&packs) {
-        let one = detach(&record.id, run);
+    for (id, record) in ended(&packs) {
+        let one = forget(&id, record, run);
         swept.removed.extend(one.removed);
         swept.failed.extend(one.failed);
     }
@@ -214,7 +248,7 @@ pub fn sweep(run: &Path) -> Swept {
             }
         }
     }
-    for Ours { object, owner } in ours.into_iter().filter(|one| is_nobodys(one, &owners)) {
+    for Ours { object, owner, .. } in ours.into_iter().filter(|one| is_nobodys(one, &owners)) {
         match owner {
             Some(id) => network(&id, &mut swept),
             None => {
@@ -233,7 +267,7 @@ pub fn sweep(run: &Path) -> Swept {
 pub fn left(run: &Path) -> Vec<String> {
     let packs = Packs::under(run);
     let mut left: Vec<String> = ended(&packs)
-        .map(|record| format!("record of {}", record.id))
+        .map(|(id, _)| format!("record of {id}"))
         .collect();
     let mut owners = Vec::new();
     for entry in Namespaces::under(run).all() {
@@ -244,7 +278,7 @@ pub fn left(run: &Path) -> Vec<String> {
         }
     }
     let ours = net::list_ours().unwrap_or_default();
-    for Ours { object, owner } in ours.iter().filter(|one| is_nobodys(one, &owners)) {
+    for Ours { object, owner, .. } in ours.iter().filter(|one| is_nobodys(one, &owners)) {
         left.push(match owner {
             Some(id) => format!("{object:?} of {id}"),
             None => format!("{object:?} without an owner"),

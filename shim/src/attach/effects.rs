@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use packrank_core::key::Key;
 use packrank_core::plan::Plan;
+use packrank_core::record::Record;
 use packrank_core::spec::Spec;
 use packrank_core::value::{IoPriority, Value};
 use packrank_kernel::disk;
 use packrank_kernel::process::{IoClass, Limit, Process, Resource};
 
-use super::{State, chain};
+use super::chain;
 
 /// Sets what belongs to the process. What is already so is not written.
 pub fn process(plan: &Plan, pid: u32, started: u64) -> Vec<String> {
@@ -55,13 +56,21 @@ pub fn process(plan: &Plan, pid: u32, started: u64) -> Vec<String> {
 
 /// Limits what the container's own layer may hold. Only the file system's
 /// lack of quotas is a note; that a quota could not be set is one too, since
-/// the container's other limits stand.
-pub fn disk_space(plan: &Plan, spec: &Spec<'_>, state: &State, run: &Path) -> Option<String> {
+/// the container's other limits stand; and that it does not count all.
+pub fn disk_space(plan: &Plan, spec: &Spec<'_>, record: &Record, run: &Path) -> Option<String> {
     let bytes = plan.number(Key::DiskSpace)?;
     let root = spec.rootfs.as_deref().filter(|_| !spec.readonly)?;
-    let root = state.bundle.join(root);
-    let limited = disk::limit(&root, &state.id, bytes, &projects(run));
-    limited.err().map(|error| chain(&error))
+    let root = record.bundle.join(root);
+    let limited = disk::limit(&root, &record.id, bytes, &projects(run));
+    match limited {
+        Ok(applied) if applied.complete => None,
+        Ok(_) => Some(
+            "disk.space holds, but does not count all that the root file system held before: \
+             there is more than can be counted at a start"
+                .to_owned(),
+        ),
+        Err(error) => Some(chain(&error)),
+    }
 }
 
 /// Where project numbers are given out.

@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use packrank_kernel::process::Stat;
+use packrank_core::record::Record;
+use packrank_kernel::process::{self, Stat};
 use packrank_kernel::procfs;
 
 use super::{AttachError, State};
@@ -63,12 +64,8 @@ impl Process {
     /// # Errors
     /// When it is gone, or was replaced by another of the same number.
     pub fn network_namespace(&self) -> Result<File, AttachError> {
-        let path = PathBuf::from(format!("/proc/{}/ns/net", self.pid));
-        let file = File::open(&path).map_err(|source| AttachError::Io { path, source })?;
-        if started(self.pid) == Some(self.started) {
-            return Ok(file);
-        }
-        Err(AttachError::Process {
+        let netns = process::network(self.pid, self.started);
+        netns.ok_or_else(|| AttachError::Process {
             id: self.id.clone(),
             pid: self.pid,
             problem: "ended while it was looked at".to_owned(),
@@ -76,11 +73,15 @@ impl Process {
     }
 }
 
-/// When the process, if it runs, started, in clock ticks since boot. A zombie
-/// has left its cgroup and namespaces: it runs no more.
+/// When the process, if a thread of it runs, started, in clock ticks since boot.
 pub(super) fn started(pid: u32) -> Option<u64> {
     let stat = Stat::of(pid).filter(|stat| stat.runs);
     stat.map(|stat| stat.started)
+}
+
+/// Whether the record's first process runs.
+pub(super) fn runs(record: &Record) -> bool {
+    started(record.pid) == Some(record.started)
 }
 
 /// The cgroup of a process in each hierarchy: the controller's name (or
@@ -91,7 +92,8 @@ pub fn cgroups(pid: u32) -> BTreeMap<String, PathBuf> {
 }
 
 fn table(pid: u32) -> io::Result<String> {
-    File::open(format!("/proc/{pid}/cgroup")).and_then(procfs::text)
+    let folder = process::folder(Path::new("/proc"), pid).ok_or(io::ErrorKind::NotFound)?;
+    File::open(folder.join("cgroup")).and_then(procfs::text)
 }
 
 fn parse(text: &str) -> BTreeMap<String, PathBuf> {
@@ -121,7 +123,7 @@ fn own(cgroup: PathBuf) -> PathBuf {
 
 /// Whether a cgroup is the container's: its path names the id, as every
 /// engine's does by default, or is the one the spec asked for.
-fn belongs(cgroup: &Path, id: &str, asked: Option<&str>) -> bool {
+pub(super) fn belongs(cgroup: &Path, id: &str, asked: Option<&str>) -> bool {
     let own = cgroup
         .file_name()
         .and_then(|n| n.to_str())

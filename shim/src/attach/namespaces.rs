@@ -13,10 +13,11 @@ use nix::fcntl::{Flock, FlockArg};
 use packrank_core::Priority;
 use packrank_core::place::Role;
 use packrank_core::spec::Network;
+use packrank_kernel::process;
 use serde::{Deserialize, Serialize};
 
+use super::AttachError;
 use super::identity::Process;
-use super::{AttachError, State, identity};
 use crate::planning::Planned;
 
 /// Whose name the namespace's objects carry.
@@ -38,13 +39,13 @@ pub struct Owner {
 
 impl Owner {
     /// The owner of a container's network: its pod's sandbox, else itself.
-    pub fn of(state: &State, process: &Process, planned: &Planned, network: &Network) -> Owner {
+    pub fn of(key: &str, process: &Process, planned: &Planned, network: &Network) -> Owner {
         let sandbox = match planned.place.role {
             Role::Container => planned.place.sandbox.as_ref(),
             _ => None,
         };
         Owner {
-            id: sandbox.unwrap_or(&state.id).clone(),
+            id: sandbox.map_or(key, String::as_str).to_owned(),
             class: planned.plan.rank.priority.name().to_owned(),
             pid: process.pid,
             started: process.started,
@@ -192,10 +193,9 @@ impl Entry {
     /// namespace's number to another one as soon as its last process has left
     /// it, which is before that process is gone.
     pub fn used_by(&self, pid: u32, started: u64) -> bool {
-        let there = std::fs::metadata(format!("/proc/{pid}/ns/net"));
-        let there =
-            there.is_ok_and(|meta| Some(&*format!("{}-{}", meta.dev(), meta.ino())) == self.name());
-        there && identity::started(pid) == Some(started)
+        let netns = process::network(pid, started);
+        let there = netns.and_then(|netns| name(&netns).ok());
+        there.is_some() && there.as_deref() == self.name()
     }
 
     /// The namespace, where its owner's path still names it.
@@ -251,7 +251,7 @@ mod tests {
             id: id.to_owned(),
             class: class.to_owned(),
             pid,
-            started: identity::started(pid).unwrap(),
+            started: process::Stat::of(pid).unwrap().started,
             path: None,
         }
     }

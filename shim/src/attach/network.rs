@@ -70,6 +70,7 @@ pub fn shape(
         id: &own.id,
         netns: netns.as_fd(),
         net_admin: net_admin(planned, spec),
+        net_raw: spec.net_raw,
     };
     let applied = net::apply(&target, &shape, &guard, &Means::default());
     let applied = applied.map_err(|source| AttachError::Network {

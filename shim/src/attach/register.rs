@@ -24,17 +24,17 @@ use crate::planning::Planned;
 /// The member of a record's network that says: look again at start.
 pub const PENDING: &str = "pending";
 
-pub use packrank_kernel::net::{NAMESPACE, NET_ADMIN, OWNER};
+pub use packrank_kernel::net::{NAMESPACE, NET_ADMIN, NET_RAW, OWNER};
 
-/// Builds the record.
+/// Builds the record. Names that are longer than Kubernetes allows are cut, so
+/// that no annotation makes a record too large to be read.
 pub fn record(
+    key: &str,
     state: &State,
     process: &Process,
     planned: &Planned,
     policy: &Policy,
-    netns: Option<&File>,
-    owner: &Owner,
-    net_admin: bool,
+    network: serde_json::Map<String, serde_json::Value>,
 ) -> Record {
     let plan = &planned.plan;
     let class = plan.rank.priority;
@@ -56,20 +56,14 @@ pub fn record(
         }
         figures
     };
-    let mut shared = serde_json::Map::new();
-    if let Some(name) = netns.and_then(|file| namespaces::name(file).ok()) {
-        shared.insert(NAMESPACE.to_owned(), name.into());
-        shared.insert(OWNER.to_owned(), owner.id.as_str().into());
-        shared.insert(NET_ADMIN.to_owned(), net_admin.into());
-    }
     Record {
         version: VERSION,
-        id: state.id.clone(),
+        id: key.to_owned(),
         priority: class,
         names: Names {
-            pod: planned.place.pod.clone(),
-            namespace: planned.place.namespace.clone(),
-            name: planned.place.container.clone(),
+            pod: planned.place.pod.as_deref().map(short),
+            namespace: planned.place.namespace.as_deref().map(short),
+            name: planned.place.container.as_deref().map(short),
         },
         pid: process.pid,
         started: process.started,
@@ -90,10 +84,31 @@ pub fn record(
         },
         devices: plan.disks.iter().map(|d| d.device.to_string()).collect(),
         options: options(planned),
-        network: shared,
+        network,
         pinned: Figures::default(),
         unknown: serde_json::Map::new(),
     }
+}
+
+/// What the record says of the container's network: nothing of the host's own.
+pub fn network(
+    netns: Option<&File>,
+    owner: &Owner,
+    (net_admin, net_raw): (bool, bool),
+) -> serde_json::Map<String, serde_json::Value> {
+    let mut network = serde_json::Map::new();
+    if let Some(name) = netns.and_then(|file| namespaces::name(file).ok()) {
+        network.insert(NAMESPACE.to_owned(), name.into());
+        network.insert(OWNER.to_owned(), owner.id.as_str().into());
+        network.insert(NET_ADMIN.to_owned(), net_admin.into());
+        network.insert(NET_RAW.to_owned(), net_raw.into());
+    }
+    network
+}
+
+/// The first 253 letters: no name in Kubernetes is longer.
+fn short(name: &str) -> String {
+    name.chars().take(253).collect()
 }
 
 fn options(planned: &Planned) -> Options {

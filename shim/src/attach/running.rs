@@ -14,27 +14,22 @@ use packrank_core::record::{Packs, Record};
 use packrank_core::value::Value;
 use packrank_kernel::disk::{self, Usage};
 use packrank_kernel::net::{self, Status};
+use packrank_kernel::process;
 
 use super::effects::projects;
 use super::namespaces::Namespaces;
-use super::{AttachError, identity, register};
+use super::{AttachError, register};
 
-/// Whether the record's process still runs.
-#[must_use]
-pub fn alive(record: &Record) -> bool {
-    identity::started(record.pid) == Some(record.started)
-}
+pub use super::life::lives as alive;
 
 /// Its network namespace, if it has one of its own.
 fn namespace(record: &Record) -> Result<Option<File>, AttachError> {
     if !record.network.contains_key(register::NAMESPACE) {
         return Ok(None);
     }
-    let path = std::path::PathBuf::from(format!("/proc/{}/ns/net", record.pid));
-    let file = File::open(&path).map_err(|source| AttachError::Io { path, source })?;
-    match alive(record) {
-        true => Ok(Some(file)),
-        false => Err(AttachError::Process {
+    match process::network(record.pid, record.started) {
+        Some(netns) => Ok(Some(netns)),
+        None => Err(AttachError::Process {
             id: record.id.clone(),
             pid: record.pid,
             problem: "has ended".to_owned(),

@@ -83,3 +83,15 @@ fn what_was_never_there_is_cleaned_up_without_a_word() {
         );
     });
 }
+
+#[test]
+fn what_is_told_moves_no_terminals_cursor() {
+    world("cursor", |world| {
+        let state = r#"{ "id": "x", "pid": 1, "bundle": "/\u001b[2J\u009b2Kx" }"#;
+        let output = world.hook("createRuntime", state.as_bytes());
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("\\u{1b}[2J\\u{9b}2Kx"), "{said:?}");
+        assert!(!said.trim_end().contains(char::is_control), "{said:?}");
+    });
+}

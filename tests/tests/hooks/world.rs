@@ -100,12 +100,17 @@ impl World {
 
     /// packrank-runtime in front of runc, to be called.
     pub fn ranked(&self, args: &[&str]) -> Command {
+        self.ranked_in("state", args)
+    }
+
+    /// The same with another root of the engine's.
+    pub fn ranked_in(&self, root: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program::runtime());
         command
             .arg("--engine")
             .arg(&self.runc)
             .arg("--root")
-            .arg(self.path("state"));
+            .arg(self.path(root));
         // A container inherits these: pipes would be waited for.
         let errors = fs::File::create(self.path("errors")).unwrap();
         command
@@ -155,6 +160,24 @@ impl World {
     /// Removes a container, whatever state it is in; none is no error.
     pub fn remove(&self, id: &str) {
         let _ = self.ranked(&["delete", "--force", id]).status().unwrap();
+    }
+
+    /// Kills the container's processes; the engine is not told.
+    pub fn kill(pid: u32) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let begin = std::time::Instant::now();
+        while Self::runs(pid) {
+            assert!(begin.elapsed().as_secs() < 10, "{pid} does not die");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Whether a process runs; one that is not reaped does not.
+    fn runs(pid: nix::unistd::Pid) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        state.is_some_and(|state| !state.starts_with(['Z', 'X']))
     }
 
     /// A veth between this world and the process's network.

@@ -190,3 +190,27 @@ fn the_watcher_serves_what_its_packs_use_and_what_it_did() {
     });
     assert!(node.ask(&json!({ "verb": "status" })).is_some());
 }
+
+#[test]
+fn a_terminal_is_shown_no_control_characters() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("control characters", "not root");
+    }
+    let mut node = match Node::new("control") {
+        Ok(node) => node,
+        Err(why) => return skipped("control characters", &why),
+    };
+    let names = json!({ "pod": "a\u{1b}[2Jb", "name": "\u{9b}2K" });
+    node.pack("c0ffee", "normal", &["sleep", "60"], &names);
+    let command = node.packrank(&["metrics"]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    // Of util-linux: a terminal of its own.
+    let mut script = Command::new("script");
+    script.args(["-qec", &line.join(" "), "/dev/null"]);
+    let output = script.env("SHELL", "/bin/sh").output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("pod=\"a\\u{1b}[2Jb\""), "{shown}");
+    let kept = |c: char| c.is_control() && c != '\n' && c != '\r';
+    assert!(!shown.contains(kept), "{shown:?}");
+}

@@ -1,9 +1,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::SFlag;
@@ -65,7 +66,11 @@ fn project(path: &Path) -> u32 {
 }
 
 fn run(top: &Path) -> Result<Walked, Stop> {
-    assign(directory(top).unwrap(), PROJECT)
+    assign(directory(top).unwrap(), PROJECT, later())
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(60)
 }
 
 #[test]
@@ -118,16 +123,39 @@ fn nothing_leads_out_of_a_hostile_layer() {
     });
 }
 
+/// Deeper than a process may have descriptors, each directory with a neighbour.
 #[test]
-fn a_layer_too_deep_or_too_full_is_left() {
+fn no_depth_is_too_deep() {
     on_a_disk(|top| {
-        let deep: PathBuf = std::iter::repeat_n("d", DEEPEST + 1).collect();
-        fs::create_dir_all(top.join("deep").join(deep)).unwrap();
-        assert!(matches!(run(&top.join("deep")), Err(Stop::TooDeep)));
-        let mut seen = MOST - 1;
-        fs::create_dir_all(top.join("full/a")).unwrap();
-        assert!(level(directory(&top.join("full")).unwrap(), &mut seen).is_ok());
-        let again = level(directory(&top.join("full")).unwrap(), &mut seen);
-        assert!(matches!(again, Err(Stop::TooMany)));
+        let layer = top.join("layer");
+        let mut deepest = layer.clone();
+        for _ in 0..600 {
+            deepest.push("d");
+            fs::create_dir_all(deepest.join("e")).unwrap();
+            fs::write(deepest.join("e/file"), "x").unwrap();
+        }
+        let files = fs::read_dir("/proc/self/fd").unwrap().count();
+        let walked = run(&layer).unwrap();
+        assert_eq!((walked.assigned, walked.cut), (1 + 600 * 3, false));
+        assert_eq!(fs::read_dir("/proc/self/fd").unwrap().count(), files);
+        assert_eq!(project(&deepest.join("e/file")), PROJECT);
+        // What was gone through is not gone through again.
+        fs::write(deepest.join("new"), "x").unwrap();
+        assert_eq!(run(&layer).unwrap(), Walked::default());
+        assert_eq!(project(&deepest.join("new")), PROJECT);
+    });
+}
+
+#[test]
+fn what_takes_too_long_is_cut_and_what_comes_is_counted() {
+    on_a_disk(|top| {
+        let layer = top.join("layer");
+        fs::create_dir_all(layer.join("a/b")).unwrap();
+        let late = Instant::now();
+        let walked = assign(directory(&layer).unwrap(), PROJECT, late).unwrap();
+        assert!(walked.cut);
+        fs::write(layer.join("new"), "x").unwrap();
+        assert_eq!(project(&layer.join("new")), PROJECT);
+        assert_eq!(project(&layer.join("a/b")), 0);
     });
 }
