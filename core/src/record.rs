@@ -23,6 +23,7 @@ use serde_json::{Map, Value as Json};
 
 pub use amount::{Amount, Figures};
 pub use deeds::{AncestorDeed, Deeds, Taken};
+pub use file_name::of as file_name;
 pub use store::{LARGEST, Packs, RecordError};
 
 use crate::Priority;

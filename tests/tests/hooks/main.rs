@@ -4,6 +4,7 @@
 //! and that it has nothing of ours after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod added;
 mod connected;
 mod deadline;
 mod input;
