@@ -4,13 +4,15 @@
 //! engine tells of itself.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::Command;
 
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{Message, MessageField};
 use containerd_shim_protos::types::introspection::{RuntimeInfo, RuntimeVersion};
+use packrank_core::policy::Policy;
 use packrank_shim::engine;
-use packrank_shim::runtime::{Overrides, RuntimeError};
+use packrank_shim::planning::POLICY_FOLDER;
 
 use crate::error::Error;
 use crate::options::Options;
@@ -33,8 +35,9 @@ pub fn info() -> Result<Vec<u8>, Error> {
     read.map_err(Error::io("read stdin"))?;
     let given = Any::parse_from_bytes(&input).map_err(Error::io("read the options"))?;
     let options = Options::read(Some(&given))?;
-    let overrides = Overrides::read(options.policy.as_deref()).map_err(RuntimeError::from)?;
-    let engine = engine::find(options.binary_name.as_deref(), overrides.engine.as_deref())?;
+    let policy = options.policy.as_deref();
+    let named = Policy::engine_named(Path::new(POLICY_FOLDER), policy);
+    let engine = engine::find(options.binary_name.as_deref(), named.as_deref())?;
     let output = Command::new(&engine).arg("features").output();
     let output = output.map_err(Error::path("start", &engine))?;
     // An engine that knows no features says so; that is no error of ours.

@@ -8,9 +8,10 @@
 use std::path::{Path, PathBuf};
 
 use packrank_core::rank::RuntimeClaim;
+use packrank_core::spec::ProcessPart;
 use packrank_shim::attach::{self, RUN_FOLDER, State};
 use packrank_shim::bundle::Bundle;
-use packrank_shim::runtime::{self, Overrides};
+use packrank_shim::runtime::{self, Begun, Overrides};
 use packrank_shim::update;
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ use crate::error::Error;
 pub struct Ranked {
     policy: Option<PathBuf>,
     engine: PathBuf,
+    process: ProcessPart,
 }
 
 /// Runs what blocks.
@@ -52,7 +54,14 @@ impl Ranked {
             let document = bundle.read()?;
             // No hook: what hooks do is done in Create, Start and Delete.
             let none = || None;
-            let ranked = runtime::rank(&bundle, &document, claim.as_ref(), &overrides, none)?;
+            let ranked = runtime::rank(
+                &bundle,
+                &document,
+                claim.as_ref(),
+                &overrides,
+                Begun::Anew,
+                none,
+            )?;
             let Some((planned, _)) = ranked else {
                 return Ok(None);
             };
@@ -66,9 +75,41 @@ impl Ranked {
                 let why = setting.note.as_deref().unwrap_or_default();
                 log::warn!("{}: {why}", setting.key);
             }
-            Ok(Some(Ranked { policy, engine }))
+            let process = planned.process;
+            Ok(Some(Ranked {
+                policy,
+                engine,
+                process,
+            }))
         })
         .await
+    }
+
+    /// The spec of a process that Exec adds, within the plan.
+    ///
+    /// # Errors
+    /// When it is no process's spec.
+    pub fn added(&self, spec: &[u8]) -> Result<String, Error> {
+        let wrong = |problem: String| Error::Request {
+            member: "process spec",
+            value: String::from_utf8_lossy(spec).chars().take(80).collect(),
+            problem,
+        };
+        let text = std::str::from_utf8(spec).map_err(|e| wrong(e.to_string()))?;
+        self.process.rewrite(text).map_err(|e| wrong(e.to_string()))
+    }
+
+    /// Gives a process that Exec has started what engines leave out of its
+    /// spec. What cannot be given is told.
+    pub fn added_started(&self, pid: u32) {
+        // Its open files are what the engine read.
+        let part = ProcessPart {
+            files: None,
+            ..self.process
+        };
+        for note in attach::process(&part, pid) {
+            log::warn!("process {pid}: {note}");
+        }
     }
 
     /// Shapes, limits and records a container whose program does not run yet.

@@ -26,6 +26,7 @@ use serde_json::{Map, Value as Json};
 pub use amount::{Amount, Figures};
 pub use deeds::{AncestorDeed, Deeds, Taken};
 pub use file::LARGEST;
+pub use file_name::of as file_name;
 pub use key::engine_id;
 pub use store::{Packs, RecordError};
 

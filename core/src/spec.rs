@@ -8,7 +8,9 @@
 mod facts;
 mod hooks;
 mod inform;
+mod number;
 mod object;
+mod process;
 mod resources;
 mod rewrite;
 mod security;
@@ -16,6 +18,7 @@ mod security;
 pub use facts::{Binding, Network, Nofile, SpecError};
 pub use hooks::{Phase, add_hooks};
 pub use object::{DocumentError, Object, quote};
+pub use process::ProcessPart;
 pub use resources::{Device, Resources};
 pub use rewrite::{rewrite, write_resources};
 pub use security::is_restricted;

@@ -139,8 +139,8 @@ impl fmt::Display for Dscp {
     }
 }
 
-/// ioprio_set(2)'s class and level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// ioprio_set(2)'s class and level; the greater is served later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IoPriority {
     /// Before everybody else; level 0 (first) to 7.
     Realtime(u8),

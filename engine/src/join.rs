@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::oom::OomScore;
 use crate::payload::Payload;
 use crate::record::Record;
-use crate::store::Home;
+use crate::store::{Home, privately};
 use crate::{hierarchy, keyring, launch, spec, stdio};
 
 pub struct Request<'a> {
@@ -70,7 +70,8 @@ pub fn start(context: &mut Context, request: Request<'_>) -> Result<i32, Error> 
     let place = place_of(&record.place, record.pid, sub_cgroup.as_deref());
     let hierarchies = hierarchy::discover().map_err(Error::io("cgroup hierarchies"))?;
     let socket = home.file(&format!("exec-{}.sock", std::process::id()));
-    let listener = NotifyListener::new(&socket).map_err(|cause| Error::Exec(cause.to_string()))?;
+    let listener = privately(|| NotifyListener::new(&socket));
+    let listener = listener.map_err(|cause| Error::Exec(cause.to_string()))?;
     let _socket = Unlinked(socket.clone());
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(Error::io("pipe"))?;
     keyring::join(&record.id);

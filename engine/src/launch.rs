@@ -1,7 +1,7 @@
 //! In: a bundle and what `create` and `run` were told. Out: a container that has everything but its
 //! start, and its record; or nothing left behind at all.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ use crate::hierarchy;
 use crate::oom::OomScore;
 use crate::payload::{self, Payload};
 use crate::record::{Record, start_time};
-use crate::store::{Home, write_whole};
+use crate::store::{Home, privately, write_pid};
 use crate::{keyring, resources, spec, stdio, systemd};
 
 /// What `create` and `run` have in common.
@@ -74,8 +74,7 @@ pub fn create(context: &mut Context, request: &Request) -> Result<Launched, Erro
         &hierarchies,
     )?;
     let mut attempt = Attempt::begin(context.store.claim(&request.id)?);
-    fs::write(attempt.home.file("config.json"), &text)
-        .map_err(Error::io("config.json in the state directory"))?;
+    attempt.home.keep(&text)?;
     let record = Record {
         id: request.id.clone(),
         pid: 0,
@@ -91,7 +90,7 @@ pub fn create(context: &mut Context, request: &Request) -> Result<Launched, Erro
     attempt.home.save(&record)?;
     let record = attempt.run(context, request, spec, record, &console, &hierarchies)?;
     if let Some(path) = &request.pid_file {
-        let written = write_whole(path, record.pid.to_string().as_bytes());
+        let written = write_pid(path, record.pid);
         written.map_err(Error::io(format!("pid file {}", path.display())))?;
     }
     let master = console.master()?;
@@ -170,7 +169,7 @@ impl Attempt {
             syscall: SyscallType::default(),
             rootfs: record.rootfs.clone(),
             console_socket: console.descriptor().map(|fd| fd.as_raw_fd()),
-            notify_listener: NotifyListener::new(&self.home.notify_socket())
+            notify_listener: privately(|| NotifyListener::new(&self.home.notify_socket()))
                 .map_err(|cause| Error::Create(cause.to_string()))?,
             preserve_fds: request.preserve_fds,
             container: Some(container),

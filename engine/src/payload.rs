@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -27,7 +28,7 @@ use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{AccessFlags, access, execve};
 
-use crate::store::Home;
+use crate::store::{Home, OWN};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -216,6 +217,7 @@ pub fn lock(home: &Home) -> Result<File, StartError> {
         .truncate(true)
         .read(true)
         .write(true)
+        .mode(OWN)
         .open(&path)
         .map_err(failed)?;
     fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK)))

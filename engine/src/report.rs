@@ -3,9 +3,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use chrono::{SecondsFormat, Utc};
+
+use crate::store::OWN;
 
 /// How lines of the log file look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,7 @@ fn append(path: &Path, line: &str) -> std::io::Result<()> {
     OpenOptions::new()
         .create(true)
         .append(true)
+        .mode(OWN)
         .open(path)?
         .write_all(line.as_bytes())
 }

@@ -3,12 +3,15 @@
 //!
 //! A container's directory holds `record.json` (see [`Record`]), `config.json` (as it was at
 //! create), `exec.lock` (see [`crate::payload`]) and, until the container is started,
-//! `notify.sock`, which libcontainer waits on.
+//! `notify.sock`, which libcontainer waits on. The configuration holds secrets: directories are made
+//! with mode 0700 and files with 0600, from the first byte on and whatever the umask.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{Mode, umask};
 
 use crate::record::Record;
 
@@ -64,11 +67,11 @@ impl Store {
         };
         fs::DirBuilder::new()
             .recursive(true)
-            .mode(0o711)
+            .mode(0o700)
             .create(&self.root)
             .map_err(at(&self.root))?;
         let path = self.root.join(id);
-        match fs::DirBuilder::new().mode(0o711).create(&path) {
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
                 Err(StoreError::Exists(id.to_owned()))
             }
@@ -145,7 +148,13 @@ impl Home {
             path: path.clone(),
             cause,
         })?;
-        write_whole(&path, &text).map_err(|cause| StoreError::Io { path, cause })
+        write_whole(&path, &text, OWN).map_err(|cause| StoreError::Io { path, cause })
+    }
+
+    /// Keeps a copy of the configuration.
+    pub fn keep(&self, config: &[u8]) -> Result<(), StoreError> {
+        let path = self.file("config.json");
+        write_whole(&path, config, OWN).map_err(|cause| StoreError::Io { path, cause })
     }
 
     pub fn remove(&self) -> Result<(), StoreError> {
@@ -159,9 +168,25 @@ impl Home {
     }
 }
 
+/// The mode of what is nobody else's to read.
+pub const OWN: u32 = 0o600;
+
+/// Makes a socket with mode 0600: the kernel takes a socket's mode from the umask alone.
+pub fn privately<T>(make: impl FnOnce() -> T) -> T {
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let made = make();
+    umask(before);
+    made
+}
+
+/// Writes a pid file with the mode that runc gives one: it is for the caller's eyes.
+pub fn write_pid(path: &Path, pid: i32) -> io::Result<()> {
+    write_whole(path, pid.to_string().as_bytes(), 0o644)
+}
+
 /// Writes a file beside its place and renames it there. Also how a pid file is written: a caller
 /// that polls for it must never read half a number.
-pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+fn write_whole(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let beside = path.with_file_name(format!(
         ".{}.{}",
@@ -172,7 +197,7 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
         .create(true)
         .truncate(true)
         .write(true)
-        .mode(0o644)
+        .mode(mode)
         .open(&beside)?;
     let written = file
         .write_all(contents)

@@ -8,6 +8,7 @@
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -16,6 +17,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::report::{self, Format};
+use crate::store::OWN;
 
 /// The reading end of the shared errors.
 pub struct Trail {
@@ -34,7 +36,10 @@ pub fn collect(debug: bool, log: Option<&Path>, format: Format) -> Trail {
         .ok()
         .map(File::from);
     let debug = debug.then(|| {
-        let open = |path| File::options().create(true).append(true).open(path).ok();
+        let open = |path| {
+            let mut options = File::options();
+            options.create(true).append(true).mode(OWN).open(path).ok()
+        };
         (log.and_then(open), format)
     });
     let shared = errors.as_ref().and_then(|file| file.try_clone().ok());

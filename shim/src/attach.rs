@@ -23,7 +23,7 @@ use packrank_core::host::Roots;
 use packrank_core::key::Key;
 use packrank_core::policy::{LoadError, Mode};
 use packrank_core::record::{Packs, Record, RecordError};
-use packrank_core::spec::{self, Network, Spec, SpecError};
+use packrank_core::spec::{self, Network, ProcessPart, Spec, SpecError};
 use packrank_core::value::{Security, Value};
 use packrank_kernel::{disk, live, net};
 use serde::Deserialize;
@@ -207,7 +207,11 @@ pub fn attach(
     }
     if enforce && planned.applies() {
         let plan = &planned.plan;
-        notes.extend(effects::process(plan, process.pid, process.started));
+        notes.extend(effects::process(
+            &planned.process,
+            process.pid,
+            Some(process.started),
+        ));
         notes.extend(effects::disk_space(plan, &spec, &record, run));
         if planned.document.as_bytes() != document {
             // An engine with only our hook had read the spec before.
@@ -216,6 +220,13 @@ pub fn attach(
         notes.extend(cgroup::idle(&record, &planned));
     }
     Ok(Some(notes))
+}
+
+/// Gives a process the plan's part of one: what could not be given. What is
+/// already so is not written.
+#[must_use]
+pub fn process(part: &ProcessPart, pid: u32) -> Vec<String> {
+    effects::process(part, pid, None)
 }
 
 /// Shapes a network that did not exist yet when the container was attached.

@@ -28,6 +28,10 @@ pub struct Command {
     pub log: Option<PathBuf>,
     /// `--log-format json`.
     pub log_json: bool,
+    /// `--root`.
+    pub root: OsString,
+    /// The container's id, of a verb that names one.
+    pub id: Option<OsString>,
     /// `--bundle`, of create and run.
     pub bundle: Option<PathBuf>,
     /// crun's `--config`, of create and run.
@@ -66,6 +70,53 @@ const GLOBALS_WITH_VALUE: [&str; 7] = [
     "log",
     "log-format",
 ];
+
+/// Options of the verbs of runc, crun and youki that take a value, by the
+/// names that no verb has for anything else.
+const WITH_VALUE: [&str; 34] = [
+    "additional-gids",
+    "apparmor",
+    "b",
+    "bundle",
+    "c",
+    "cap",
+    "cgroup",
+    "config",
+    "console-socket",
+    "cwd",
+    "e",
+    "empty-ns",
+    "env",
+    "format",
+    "g",
+    "image-path",
+    "interval",
+    "lsm-mount-context",
+    "lsm-profile",
+    "manage-cgroups-mode",
+    "network-lock",
+    "p",
+    "page-server",
+    "parent-path",
+    "pid-file",
+    "preserve-fds",
+    "process",
+    "process-label",
+    "regex",
+    "status-fd",
+    "u",
+    "user",
+    "work-path",
+    "worker-path",
+];
+
+/// Verbs with a short `-f` that takes a value: crun's file, runc's format.
+const SHORT_F: [&str; 4] = ["create", "run", "ps", "list"];
+
+/// Whether the verb's option of this name takes the next word.
+pub(crate) fn takes_value(verb: &str, name: &str) -> bool {
+    WITH_VALUE.contains(&name) || (name == "f" && SHORT_F.contains(&verb))
+}
 
 /// `packrank-runtime-low` claims class low.
 const CLASS_PREFIX: &str = "packrank-runtime-";
@@ -116,13 +167,17 @@ impl Command {
             match (name, &value) {
                 ("log", Some(path)) => command.log = Some(PathBuf::from(path)),
                 ("log-format", Some(format)) => command.log_json = format == "json",
+                ("root", Some(path)) => command.root.clone_from(path),
                 _ => {}
             }
             let separate = option(&arg).is_some_and(|(_, inline)| inline.is_none());
             command.forwarded.push(arg);
             command.forwarded.extend(value.filter(|_| separate));
         }
-        if matches!(command.verb.as_deref(), Some("create" | "run")) {
+        if let Some(verb) = command.verb.as_deref() {
+            command.id = first_plain(verb, &command.rest);
+        }
+        if command.begins() {
             command.bundle = last_value(&command.rest, &["bundle", "b"]);
             command.config = last_value(&command.rest, &["config", "f"]);
         }
@@ -139,6 +194,12 @@ impl Command {
             (_, Some(class)) => self.claim = Some(claim_by_flag(&class)?),
         }
         Ok(())
+    }
+
+    /// Whether the verb makes a container.
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        matches!(self.verb.as_deref(), Some("create" | "run" | "restore"))
     }
 
     /// The engine's global options.
@@ -176,7 +237,7 @@ fn claim_by_name(program: &OsStr) -> Option<RuntimeClaim> {
 
 /// Name and inline value of `--name=value`, `--name`, `-name`; `None` for what
 /// is no option. The engines take one dash for two.
-fn option(arg: &OsStr) -> Option<(&str, Option<OsString>)> {
+pub(crate) fn option(arg: &OsStr) -> Option<(&str, Option<OsString>)> {
     let bytes = arg.as_bytes();
     let body = bytes
         .strip_prefix(b"--")
@@ -194,6 +255,20 @@ fn option(arg: &OsStr) -> Option<(&str, Option<OsString>)> {
     };
     // A name that is no text is an option all the same, and none of ours.
     Some((std::str::from_utf8(name).unwrap_or(""), value))
+}
+
+/// The first word that is neither an option nor an option's value.
+fn first_plain(verb: &str, args: &[OsString]) -> Option<OsString> {
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match option(arg) {
+            None if arg == "--" => return args.next().cloned(),
+            Some((name, None)) if takes_value(verb, name) => drop(args.next()),
+            Some(_) => {}
+            None => return Some(arg.clone()),
+        }
+    }
+    None
 }
 
 /// The last value given for one of these names, as the engines take it.
@@ -264,6 +339,27 @@ mod tests {
             forwarded(&parse("rt exec --engine x id")),
             "exec --engine x id"
         );
+    }
+
+    #[test]
+    fn the_container_is_the_first_word_that_is_no_options() {
+        for (line, id) in [
+            ("rt state c1", Some("c1")),
+            ("rt --root /r kill --all c1 TERM", Some("c1")),
+            ("rt delete -f c1", Some("c1")),
+            ("rt ps -f json c1 aux", Some("c1")),
+            (
+                "rt exec -t -e A=b --user 0 --process=/p c1 sh -c x",
+                Some("c1"),
+            ),
+            ("rt exec --cwd / -- c1 sh", Some("c1")),
+            ("rt create -b /b --pid-file p c1", Some("c1")),
+            ("rt list -q", None),
+            ("rt --version", None),
+        ] {
+            assert_eq!(parse(line).id, id.map(Into::into), "{line}");
+        }
+        assert_eq!(parse("rt --root=/r state c1").root, "/r");
     }
 
     #[test]

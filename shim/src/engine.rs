@@ -176,6 +176,19 @@ pub fn locate(name: &str) -> Option<PathBuf> {
     Own::running().locate(&search_path(), name)
 }
 
+/// Runs the engine to its end; its exit status.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run(engine: &Path, args: &[OsString]) -> Result<i32, EngineError> {
+    let status = std::process::Command::new(engine).args(args).status();
+    let status = status.map_err(|source| EngineError::Exec {
+        path: engine.to_owned(),
+        source,
+    })?;
+    Ok(status.code().unwrap_or(1))
+}
+
 /// Becomes the engine, with the signals, files and environment that we were
 /// given. Comes back only with the reason why not.
 #[must_use]

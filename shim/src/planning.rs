@@ -13,7 +13,7 @@ use packrank_core::place::{Place, Role};
 use packrank_core::plan::{self, Inputs, Plan, PlanError};
 use packrank_core::policy::{LoadError, Mode, Policy};
 use packrank_core::rank::{Rank, RankError, RuntimeClaim};
-use packrank_core::spec::{DocumentError, Phase, Spec, SpecError, add_hooks, rewrite};
+use packrank_core::spec::{DocumentError, Phase, ProcessPart, Spec, SpecError, add_hooks, rewrite};
 
 use crate::engine::Own;
 
@@ -56,6 +56,8 @@ pub struct Planned {
     pub place: Place,
     /// The node it was planned for.
     pub host: Host,
+    /// What every process of it gets; nothing where the plan is not applied.
+    pub process: ProcessPart,
 }
 
 impl Planned {
@@ -137,9 +139,14 @@ pub fn ranked(
         request,
         plan,
         host,
+        process: ProcessPart::default(),
     };
     let mut document = match planned.applies() {
-        true => rewrite(spec, &planned.plan, &planned.host.cgroups)?,
+        true => {
+            let value = |key| planned.plan.value(key).cloned();
+            planned.process = ProcessPart::of(value, spec.user_namespace);
+            rewrite(spec, &planned.plan, &planned.host.cgroups)?
+        }
         false => spec.document.clone(),
     };
     // Without root on the node a hook could do nothing.

@@ -11,12 +11,15 @@ use packrank_core::policy::{LoadError, Policy};
 use packrank_core::rank::RuntimeClaim;
 use packrank_core::spec::Spec;
 
+use crate::attach::RUN_FOLDER;
 use crate::bundle::{Bundle, BundleError};
 use crate::command::{Command, CommandError};
 use crate::engine::{self, EngineError, Own};
+use crate::exec::{self, ExecError};
 use crate::late::{self, LateError};
 use crate::log::{Level, Log};
 use crate::planning::{self, Hook, POLICY_FOLDER, Planned, Refusal};
+use crate::started::Started;
 use crate::update::{self, UpdateError};
 
 /// Why the engine was not started.
@@ -40,6 +43,14 @@ pub enum RuntimeError {
     /// The container's network cannot be shaped.
     #[error(transparent)]
     Late(#[from] LateError),
+    /// A process cannot be added within the plan.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// A restored process would be what it was.
+    #[error(
+        "security=restricted: a checkpoint's processes come back with the user and the capabilities that they had; start the container instead of restoring it"
+    )]
+    Restore,
     /// An update cannot be merged with the plan.
     #[error(transparent)]
     Update(#[from] UpdateError),
@@ -64,27 +75,62 @@ pub fn main(args: Vec<OsString>, own: &Own) -> RuntimeError {
 }
 
 fn run(command: &Command, own: &Own) -> Result<std::convert::Infallible, RuntimeError> {
-    let ranks = matches!(command.verb.as_deref(), Some("create" | "run"));
-    let overrides = match ranks || command.engine.is_none() {
-        true => Overrides::read(command.policy.as_deref())?,
-        // It could only name another engine than the one that was named.
-        false => Overrides::default(),
-    };
-    let engine = own.find(command.engine.as_deref(), overrides.engine.as_deref())?;
+    let started = command.id.as_deref();
+    let started = started.map(|id| Started::of(Path::new(RUN_FOLDER), &command.root, id));
+    if command.begins() {
+        let overrides = Overrides::read(command.policy.as_deref())?;
+        let engine = own.find(command.engine.as_deref(), overrides.engine.as_deref())?;
+        create(command, &overrides, own)?;
+        if let Some(started) = started.filter(|_| command.engine.is_none()) {
+            // Who may not write there finds it again by policy and PATH.
+            let _ = started.keep(&engine);
+        }
+        return Err(engine::exec(engine, &command.forwarded).into());
+    }
+    let kept = started.as_ref().and_then(Started::engine);
+    let engine = engine_of(command, own, kept.as_deref())?;
     match command.verb.as_deref() {
-        Some("create" | "run") => create(command, &overrides, own)?,
         Some("start") => late::shape(command, own)?,
         Some("update") => {
             if let Some(merged) = update::merge(command, &engine)? {
                 std::process::exit(merged.run(&engine)?);
             }
         }
+        Some("exec") => {
+            if let Some(added) = exec::within_plan(command, Path::new(RUN_FOLDER))? {
+                return Err(engine::exec(engine, &added.arguments).into());
+            }
+        }
+        Some("delete") if kept.is_some() => {
+            let status = engine::run(&engine, &command.forwarded)?;
+            if let Some(started) = started.filter(|_| status == 0) {
+                started.forget();
+            }
+            std::process::exit(status);
+        }
         _ => {}
     }
     Err(engine::exec(engine, &command.forwarded).into())
 }
 
-/// What every verb must know of the policy, without the cost of all of it
+/// The engine of a verb that makes no container: the flag's, the one that the
+/// container was started with, else as `create` would choose it now. The
+/// policy may be wrong: what runs must still be seen, stopped and removed.
+fn engine_of(command: &Command, own: &Own, kept: Option<&Path>) -> Result<PathBuf, EngineError> {
+    let flag = command.engine.as_deref();
+    if let Some(kept) = kept.filter(|_| flag.is_none())
+        && let Ok(engine) = own.find(Some(kept), None)
+    {
+        return Ok(engine);
+    }
+    let named = match flag {
+        Some(_) => None,
+        None => Policy::engine_named(Path::new(POLICY_FOLDER), command.policy.as_deref()),
+    };
+    own.find(flag, named.as_deref())
+}
+
+/// What a verb that makes a container must know of the policy, without the cost of all of it
 /// where there is no file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -120,11 +166,25 @@ fn create(command: &Command, overrides: &Overrides, own: &Own) -> Result<(), Run
     let bundle = Bundle::open(folder, command.config.as_deref())?;
     let document = bundle.read()?;
     let hook = || Hook::beside(own, command.policy.as_deref());
-    let planned = rank(&bundle, &document, command.claim.as_ref(), overrides, hook)?;
+    let begun = match command.verb.as_deref() {
+        Some("restore") => Begun::Restored,
+        _ => Begun::Anew,
+    };
+    let claim = command.claim.as_ref();
+    let planned = rank(&bundle, &document, claim, overrides, begun, hook)?;
     if let Some((planned, hook)) = planned {
         note(command, &planned, hook.is_some());
     }
     Ok(())
+}
+
+/// How a container's processes come to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// Its program is started.
+    Anew,
+    /// They come back from a checkpoint, as they were.
+    Restored,
 }
 
 /// Plans for the bundle and writes the plan into its config.json, with the
@@ -138,6 +198,7 @@ pub fn rank(
     document: &[u8],
     claim: Option<&RuntimeClaim>,
     overrides: &Overrides,
+    begun: Begun,
     hook: impl FnOnce() -> Option<Hook>,
 ) -> Result<Option<(Planned, Option<Hook>)>, RuntimeError> {
     let claimed = claim.is_some() || overrides.default_class;
@@ -159,6 +220,9 @@ pub fn rank(
     let Some(planned) = planned else {
         return Ok(None);
     };
+    if begun == Begun::Restored && planned.process.restricted {
+        return Err(RuntimeError::Restore);
+    }
     update::forget(bundle)?;
     if planned.document.as_bytes() != document {
         bundle.replace(document, planned.document.as_bytes())?;
@@ -171,10 +235,24 @@ fn mentions_us(document: &[u8]) -> bool {
     const US: &str = "packrank";
     // The search in text is the quick one; what is no text may go to its
     // engine all the same.
-    std::str::from_utf8(document).map_or_else(
-        |_| document.windows(US.len()).any(|part| part == US.as_bytes()),
-        |text| text.contains(US),
-    )
+    let Ok(text) = std::str::from_utf8(document) else {
+        return document.windows(US.len()).any(|part| part == US.as_bytes());
+    };
+    text.contains(US) || (text.contains("\\u00") && unescaped(text).contains(US))
+}
+
+/// The text with JSON's escapes of ASCII letters undone: `\u0070` is a `p`.
+fn unescaped(text: &str) -> String {
+    let mut pieces = text.split("\\u00");
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let letter = piece
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        plain.extend(letter.map(char::from));
+        plain.push_str(piece.get(2..).unwrap_or(piece));
+    }
+    plain
 }
 
 /// One line for the applied plan, one for each thing left out.
@@ -198,4 +276,34 @@ fn note(command: &Command, planned: &Planned, hook: bool) {
     }
     // A log that cannot be written must not stop a container.
     let _ = log.append(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_ours_however_it_is_escaped() {
+        for (text, ours) in [
+            (r#"{"annotations":{"packrank.io/priority":"low"}}"#, true),
+            (
+                r#"{"annotations":{"pack\u0072ank.io/priority":"low"}}"#,
+                true,
+            ),
+            (
+                r#"{"annotations":{"\u0070\u0061\u0063\u006Brank.io/priority":"low"}}"#,
+                true,
+            ),
+            (
+                r#"{"annotations":{"pack\u0020rank.io/priority":"low"}}"#,
+                false,
+            ),
+            (r#"{"process":{"env":["A=\u003cb\u003e","B=\u00"]}}"#, false),
+            ("{}", false),
+        ] {
+            assert_eq!(mentions_us(text.as_bytes()), ours, "{text}");
+        }
+        assert!(mentions_us(b"\xff packrank.io/x"));
+        assert!(!mentions_us(b"\xff"));
+    }
 }

@@ -275,7 +275,7 @@ fn overlay(lower: &mut Value, upper: &Value) {
 }
 
 /// A file without a name, and the path under which the engine finds it.
-fn in_memory(text: &str) -> io::Result<(String, File)> {
+pub(crate) fn in_memory(text: &str) -> io::Result<(String, File)> {
     let mut file = File::from(memfd_create("packrank-update", MFdFlags::empty())?);
     file.write_all(text.as_bytes())?;
     Ok((format!("/proc/self/fd/{}", file.as_raw_fd()), file))
@@ -421,8 +421,8 @@ fn number(text: &str) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(factor)
 }
 
-fn read(path: &str) -> io::Result<String> {
-    /// An update is a few hundred bytes.
+pub(crate) fn read(path: &str) -> io::Result<String> {
+    /// An update is a few hundred bytes, a process a few thousand.
     const MOST: u64 = 1 << 20;
     let mut text = String::new();
     match path {

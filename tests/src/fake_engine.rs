@@ -10,7 +10,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use packrank_shim::started::Started;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -42,6 +44,7 @@ pub struct Scene {
     pub engine: PathBuf,
     /// The bundle.
     pub bundle: Bundle,
+    id: String,
 }
 
 /// How the runtime ended.
@@ -87,7 +90,14 @@ impl Scene {
             runtime,
             engine,
             bundle,
+            id: id(),
         }
+    }
+
+    /// The container's id, which no other scene has: this machine's
+    /// `/run/packrank` knows which engine it was started with.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// A path in the scene's folder.
@@ -109,7 +119,7 @@ impl Scene {
         if fs::create_dir(&bin).is_ok() {
             fs::hard_link(&self.engine, bin.join("runc")).unwrap();
         }
-        let state = json!({ "ociVersion": "1.0.2", "id": "c1", "status": "running", "bundle": self.bundle.path });
+        let state = json!({ "ociVersion": "1.0.2", "id": self.id, "status": "running", "bundle": self.bundle.path });
         let mut command = Command::new(runtime);
         command
             .env_clear()
@@ -130,7 +140,7 @@ impl Scene {
     /// `create` of the bundle, with these options before the verb.
     pub fn create(&self, options: &[&str]) -> Outcome {
         let bundle = self.bundle.path.to_str().unwrap();
-        let create = ["create", "--bundle", bundle, "c1"];
+        let create = ["create", "--bundle", bundle, self.id()];
         self.call(options.iter().copied().chain(create))
     }
 
@@ -139,6 +149,19 @@ impl Scene {
         let record = fs::read_to_string(self.path("record")).unwrap_or_default();
         let lines = record.lines();
         lines.map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
+}
+
+fn id() -> String {
+    static SCENES: AtomicU32 = AtomicU32::new(0);
+    let number = SCENES.fetch_add(1, Ordering::Relaxed);
+    format!("packrank-scene-{}-{number}", std::process::id())
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let run = Path::new(packrank_shim::attach::RUN_FOLDER);
+        Started::of(run, "".as_ref(), self.id.as_ref()).forget();
     }
 }
 

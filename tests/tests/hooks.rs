@@ -3,6 +3,7 @@
 //! In: bundles, runc, veths. Out: what the kernel has while a container lives,
 //! and that it has nothing of ours after.
 
+mod added;
 mod connected;
 mod deadline;
 mod gone;

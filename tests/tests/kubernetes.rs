@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -221,6 +223,40 @@ fn the_installers_image_is_of_this_version() {
         assert!(named > 0, "{file}");
         assert_eq!(text.matches(&image).count(), named, "{file}");
     }
+}
+
+/// A node's containers start while the installer runs: none may read half a
+/// policy. Its own lines are run, on a folder of the test's.
+#[test]
+fn the_installer_replaces_the_policy_in_one_step() {
+    let set: DaemonSet = object("DaemonSet", "packrank-installer");
+    let pod = set.spec.unwrap().template.spec.unwrap();
+    let script = pod.containers[0].command.clone().unwrap().pop().unwrap();
+    let node = tempfile::tempdir().unwrap();
+    let (host, policy) = (node.path().join("host"), node.path().join("policy"));
+    let there = host.join("etc/packrank/policy.d/50-kubernetes.toml");
+    fs::create_dir_all(there.parent().unwrap()).unwrap();
+    fs::create_dir_all(&policy).unwrap();
+    fs::write(policy.join("50-kubernetes.toml"), "mode = \"audit\"\n").unwrap();
+    fs::write(&there, "mode = \"off\"\n").unwrap();
+    // Whoever has the old file open goes on reading the old one.
+    let mut old = fs::File::open(&there).unwrap();
+    let lines = script.lines().filter(|line| {
+        let line = line.trim_start();
+        line.contains("policy") && !line.starts_with('#') && !line.contains("policy check")
+    });
+    let lines: Vec<&str> = lines.collect();
+    let lines = lines.join("\n").replace("/host", host.to_str().unwrap());
+    let lines = lines.replace(" /policy", &format!(" {}", policy.display()));
+    let run = Command::new("/bin/sh").args(["-euc", &lines]).status();
+    assert!(run.unwrap().success(), "{lines}");
+    let mut text = String::new();
+    old.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "mode = \"off\"\n");
+    assert_eq!(fs::read_to_string(&there).unwrap(), "mode = \"audit\"\n");
+    let mode = fs::metadata(&there).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o644);
+    assert_eq!(fs::read_dir(there.parent().unwrap()).unwrap().count(), 1);
 }
 
 /// What the autoscaler asks for is a metric of ours, and the adapter has a rule

@@ -32,6 +32,9 @@ impl Container {
                 id: exec_id.to_owned(),
             });
         }
+        let within = self.ranked.as_ref().map(|ranked| ranked.added(spec));
+        let within = within.transpose()?;
+        let spec = within.as_ref().map_or(spec, String::as_bytes);
         Bundle::open(&self.bundle, None)?.write_beside(&file, spec)?;
         let process = Process::added(exec_id.to_owned(), stdio);
         execs.insert(exec_id.to_owned(), Arc::new(process));
@@ -80,6 +83,9 @@ impl Container {
             Ok(streams)
         };
         let pid = read_pid(&pid_file)?;
+        if let Some(ranked) = &self.ranked {
+            ranked.added_started(pid);
+        }
         let ended = exits.of(pid);
         drop(watch);
         match streams {

@@ -57,6 +57,23 @@ impl Policy {
         Ok(policy)
     }
 
+    /// The engine that `folder`'s files name, or `file` where one is given,
+    /// as far as they can be read. A file that is wrong names none: which
+    /// engine answers `--version` must not hang on it.
+    #[must_use]
+    pub fn engine_named(folder: &Path, file: Option<&Path>) -> Option<PathBuf> {
+        let files = match file {
+            Some(file) => vec![file.to_owned()],
+            None => files(folder).unwrap_or_default(),
+        };
+        files.iter().rev().find_map(|path| {
+            let text = read(path).ok().filter(|text| text.contains("engine"))?;
+            let table: toml::Table = text.parse().ok()?;
+            let path = table.get("engine")?.get("path")?.as_str()?;
+            Some(PathBuf::from(path))
+        })
+    }
+
     /// Lays the file on top.
     ///
     /// # Errors
@@ -164,6 +181,29 @@ mod tests {
                 .to_string()
                 .ends_with("policy.d/20.toml:2")
         );
+    }
+
+    #[test]
+    fn the_engine_is_known_as_far_as_the_files_can_be_read() {
+        let etc = tempfile::tempdir().unwrap();
+        let named = || Policy::engine_named(etc.path(), None);
+        assert_eq!(named(), None);
+        fs::create_dir(etc.path().join("policy.d")).unwrap();
+        let write = |name: &str, text: &str| fs::write(etc.path().join(name), text).unwrap();
+        write("policy.toml", "[engine]\npath = \"/bin/crun\"\n");
+        write("policy.d/10.toml", "[engine\n");
+        assert_eq!(named(), Some("/bin/crun".into()));
+        assert!(Policy::load(etc.path()).is_err());
+        // A key that is unknown makes a policy wrong, and its engine no less
+        // readable.
+        write(
+            "policy.d/20.toml",
+            "x = 1\n[engine]\npath = \"/bin/runc\"\n",
+        );
+        assert_eq!(named(), Some("/bin/runc".into()));
+        let open = Permissions::from_mode(0o666);
+        fs::set_permissions(etc.path().join("policy.d/20.toml"), open).unwrap();
+        assert_eq!(named(), Some("/bin/crun".into()));
     }
 
     #[test]

@@ -52,6 +52,21 @@ impl Figures {
         json.as_u64().map(Amount::At)
     }
 
+    /// What [`Figures::put`] was given, for a key whose value is no number:
+    /// a score, files, or one of a few words. `None` when absent.
+    #[must_use]
+    pub fn value(&self, key: Key) -> Option<Value> {
+        let json = self.0.get(key.name())?;
+        match key.unit() {
+            Unit::Score => i16::try_from(json.as_i64()?).ok().map(Value::Score),
+            Unit::Files => Some(Value::Files {
+                soft: json.get("soft")?.as_u64()?,
+                hard: json.get("hard")?.as_u64()?,
+            }),
+            _ => Value::parse(key, json.as_str()?).ok(),
+        }
+    }
+
     /// Sets a plan's value.
     pub fn put(&mut self, key: Key, value: &Value) {
         self.0.insert(key.name().to_owned(), value.json(key));
@@ -120,6 +135,24 @@ mod tests {
         assert_eq!(figures.amount(Key::IoReadBps), None);
         assert_eq!(figures.amount(Key::OomScore), None);
         assert_eq!(figures.amount(Key::MemoryHigh), None);
+    }
+
+    #[test]
+    fn what_is_no_number_reads_back_too() {
+        let mut figures = Figures::default();
+        for (key, text) in [
+            (Key::OomScore, "-999"),
+            (Key::Nofile, "1024/4096"),
+            (Key::IoPriority, "best-effort 7"),
+            (Key::IoPriority, "idle"),
+            (Key::Security, "restricted"),
+            (Key::NetworkDscp, "LE"),
+        ] {
+            let value = Value::parse(key, text).unwrap();
+            figures.put(key, &value);
+            assert_eq!(figures.value(key), Some(value));
+        }
+        assert_eq!(figures.value(Key::Hugepages), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 const LONGEST: usize = 180;
 
 /// Letters, digits, `_`, `-`, `+` and inner dots stay; other bytes become `%XX`.
-pub(super) fn of(id: &str) -> String {
+#[must_use]
+pub fn of(id: &str) -> String {
     let mut name = String::with_capacity(id.len());
     for (at, byte) in id.bytes().enumerate() {
         match byte {

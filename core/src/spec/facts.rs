@@ -6,8 +6,6 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
 use super::object::{DocumentError, Object, json};
 use super::resources::Resources;
 use super::{MOST_BYTES, Spec};
@@ -48,12 +46,24 @@ pub struct Binding {
     pub writable: bool,
 }
 
-#[derive(Deserialize)]
 pub(super) struct Rlimit {
-    #[serde(rename = "type")]
     pub kind: String,
     pub hard: u64,
     pub soft: u64,
+}
+
+impl Rlimit {
+    pub fn read(text: &str, at: &str) -> Result<Rlimit, DocumentError> {
+        Rlimit::of(&Object::parse(text, at)?)
+    }
+
+    fn of(object: &Object<'_>) -> Result<Rlimit, DocumentError> {
+        Ok(Rlimit {
+            kind: object.need("type")?,
+            hard: object.need("hard")?,
+            soft: object.need("soft")?,
+        })
+    }
 }
 
 /// Whose network a container has.
@@ -65,40 +75,6 @@ pub enum Network {
     Own,
     /// The one that this path names: made for it, for its pod, or another's.
     Joined(PathBuf),
-}
-
-#[derive(Deserialize)]
-struct Namespace {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    path: PathBuf,
-}
-
-/// The sets that a process can use or regain; names unknown to us are fine.
-#[derive(Deserialize, Default)]
-struct Capabilities {
-    #[serde(default)]
-    bounding: Option<Vec<String>>,
-    #[serde(default)]
-    permitted: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct Mount {
-    #[serde(default)]
-    source: Option<String>,
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
-    #[serde(default)]
-    options: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct Root {
-    path: Option<String>,
-    #[serde(default)]
-    readonly: Option<bool>,
 }
 
 /// Text of the bytes, with the document's own limits kept.
@@ -135,36 +111,49 @@ impl<'t> Spec<'t> {
         // Objects that may be edited are opened for that, and parsed once.
         let mut document = Object::parse(text(bytes)?, "")?;
         let linux = document.inside("linux")?;
-        let namespaces: Vec<Namespace> = linux.read("namespaces")?.unwrap_or_default();
-        let user_namespace = namespaces.iter().any(|n| n.kind == "user");
+        let mut user_namespace = false;
+        let mut network = Network::Host;
+        for namespace in linux.items("namespaces")? {
+            let path: PathBuf = namespace.read("path")?.unwrap_or_default();
+            match namespace.read::<String>("type")?.as_deref() {
+                Some("user") => user_namespace = true,
+                Some("network") if path.as_os_str().is_empty() => network = Network::Own,
+                Some("network") => network = Network::Joined(path),
+                _ => {}
+            }
+        }
         let seccomp = linux.raw("seccomp")?.is_some();
-        let network = match namespaces.into_iter().find(|n| n.kind == "network") {
-            None => Network::Host,
-            Some(own) if own.path.as_os_str().is_empty() => Network::Own,
-            Some(joined) => Network::Joined(joined.path),
-        };
         let cgroups_path = linux.read("cgroupsPath")?;
         let resources = Resources::read(linux.inside("resources")?)?;
         let process = document.inside("process")?;
-        let rlimits: Vec<Rlimit> = process.read("rlimits")?.unwrap_or_default();
+        let rlimits = process.items("rlimits")?;
+        let rlimits = rlimits.iter().map(Rlimit::of);
+        let rlimits = rlimits.collect::<Result<Vec<_>, _>>()?;
         // Twice is against the spec; engines disagree which one counts.
         let nofile = rlimits.iter().filter(|r| r.kind == NOFILE);
         let nofile = nofile.map(|r| (r.soft, r.hard));
         let nofile = nofile.reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
-        let capabilities: Capabilities = process.read("capabilities")?.unwrap_or_default();
-        let sets = [capabilities.bounding, capabilities.permitted];
-        let held: Vec<String> = sets.into_iter().flatten().flatten().collect();
+        // The sets that a process can use or regain.
+        let capabilities = process.object("capabilities")?;
+        let sets = ["bounding", "permitted"].map(|set| capabilities.read::<Vec<String>>(set));
+        let [bounding, permitted] = sets;
+        let held: Vec<String> = [bounding?, permitted?]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
         let holds = |name: &str| held.iter().any(|capability| capability == name);
         let annotations = annotations(document.inside("annotations")?)?;
-        let root: Option<Root> = document.read("root")?;
-        let mounts: Vec<Mount> = document.read("mounts")?.unwrap_or_default();
+        let root = document.object("root")?;
+        let mounts = document.items("mounts")?;
+        let binds = mounts.iter().map(binding).filter_map(Result::transpose);
         Ok(Spec {
             place: Place::of(&annotations),
             resources,
             nofile: nofile.map(|(soft, hard)| Nofile { soft, hard }),
-            readonly: root.as_ref().is_some_and(|r| r.readonly == Some(true)),
-            rootfs: root.and_then(|r| r.path),
-            binds: mounts.into_iter().filter_map(binding).collect(),
+            readonly: root.read("readonly")? == Some(true),
+            rootfs: root.read("path")?,
+            binds: binds.collect::<Result<Vec<_>, _>>()?,
             network,
             user_namespace,
             seccomp,
@@ -180,14 +169,15 @@ impl<'t> Spec<'t> {
 /// The rlimit's name in the spec.
 pub(super) const NOFILE: &str = "RLIMIT_NOFILE";
 
-fn binding(mount: Mount) -> Option<Binding> {
-    let options = mount.options.unwrap_or_default();
+fn binding(mount: &Object<'_>) -> Result<Option<Binding>, DocumentError> {
+    let options: Vec<String> = mount.read("options")?.unwrap_or_default();
+    let kind: Option<String> = mount.read("type")?;
+    let source: Option<String> = mount.read("source")?;
     let has = |name: &str| options.iter().any(|o| o == name);
-    let bind = mount.kind.as_deref() == Some("bind") || has("bind") || has("rbind");
-    Some(Binding {
-        source: mount.source.filter(|_| bind)?,
-        writable: !has("ro") && !has("rro"),
-    })
+    let bind = kind.as_deref() == Some("bind") || has("bind") || has("rbind");
+    let writable = !has("ro") && !has("rro");
+    let source = source.filter(|_| bind);
+    Ok(source.map(|source| Binding { source, writable }))
 }
 
 fn annotations(object: &Object<'_>) -> Result<Vec<(String, String)>, DocumentError> {
@@ -265,7 +255,7 @@ mod tests {
             ),
             (
                 b"{\"linux\": {\"resources\": {\"memory\": {\"limit\": \"1\"}}}}",
-                "config.json: linux.resources.memory: invalid type: string",
+                "config.json: linux.resources.memory.limit: invalid type: string",
             ),
         ] {
             let error = Spec::parse(text).unwrap_err().to_string();

@@ -6,10 +6,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::object::{DocumentError, Object, json, quote};
+use super::object::{DocumentError, Object, quote};
 
 /// An OCI phase we have a hook for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +34,6 @@ impl Phase {
 /// Seconds after which an engine ends a hook of ours; it ends itself before.
 const TIMEOUT: u32 = 10;
 
-#[derive(Deserialize)]
-struct Hook {
-    path: String,
-    #[serde(default)]
-    args: Option<Vec<String>>,
-}
-
 /// Adds `program` for each phase, with `options` before the phase's name.
 ///
 /// # Errors
@@ -57,19 +47,16 @@ pub fn add_hooks(
     let program = program.to_string_lossy();
     for phase in phases {
         let name = phase.name();
-        let at = format!("hooks.{name}");
         let hooks = document.inside("hooks")?;
-        let there: Vec<&RawValue> = match hooks.raw(name)? {
-            Some(text) => json(text, &at)?,
-            None => Vec::new(),
-        };
+        let there = hooks.items(name)?;
         let mut texts = Vec::with_capacity(there.len() + 1);
         let mut ours = false;
-        for raw in there {
-            let hook: Hook = json(raw.get(), &at)?;
-            let phase = hook.args.and_then(|mut args| args.pop());
-            ours |= hook.path == program && phase.as_deref() == Some(name);
-            texts.push(raw.get().to_owned());
+        for hook in there {
+            let path: Option<String> = hook.read("path")?;
+            let args: Vec<String> = hook.read("args")?.unwrap_or_default();
+            let phase = args.last().map(String::as_str);
+            ours |= path.as_deref() == Some(&*program) && phase == Some(name);
+            texts.push(hook.render());
         }
         if !ours {
             let path = quote(&program);

@@ -28,6 +28,25 @@ pub enum DocumentError {
         /// The member's path.
         at: String,
     },
+    /// A member whose name differs in case only: Go takes it for the right
+    /// one, other engines pass it over.
+    #[error("{at} stands there as {found:.80?}: engines disagree whether that is the same member")]
+    Case {
+        /// The member's path.
+        at: String,
+        /// Its name in the document.
+        found: String,
+    },
+    /// A text that a kernel's file does not take.
+    #[error("{at}: {text:.80?} is not accepted: the kernel reads {expected} there")]
+    Kernel {
+        /// The member's path.
+        at: String,
+        /// What it says.
+        text: String,
+        /// What the kernel reads.
+        expected: &'static str,
+    },
 }
 
 /// An object's members in their order, to be read and edited.
@@ -138,6 +157,14 @@ impl<'t> Object<'t> {
             .transpose()
     }
 
+    /// The member, which must be there, read as `T`.
+    ///
+    /// # Errors
+    /// When it is absent or not of that shape, or stands twice.
+    pub fn need<T: DeserializeOwned>(&self, key: &str) -> Result<T, DocumentError> {
+        json(self.raw(key)?.unwrap_or("null"), &self.path(key))
+    }
+
     /// Names and texts of the members, in order, as they stood in the source.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &'t str)> {
         self.members
@@ -154,6 +181,22 @@ impl<'t> Object<'t> {
             Some(text) => Object::parse(text, &self.path(key)),
             None => Ok(Object::empty(self.path(key))),
         }
+    }
+
+    /// The objects of the list inside, for reading; none when absent or null.
+    ///
+    /// # Errors
+    /// When it is no list of objects, or stands twice.
+    pub fn items(&self, key: &str) -> Result<Vec<Object<'t>>, DocumentError> {
+        let at = self.path(key);
+        let texts: Vec<&RawValue> = match self.raw(key)? {
+            Some(text) => json(text, &at)?,
+            None => Vec::new(),
+        };
+        let parse = |(index, text): (usize, &&'t RawValue)| {
+            Object::parse(text.get(), &format!("{at}[{index}]"))
+        };
+        texts.iter().enumerate().map(parse).collect()
     }
 
     /// The object inside, to be edited; made when absent or null.
@@ -233,12 +276,18 @@ impl<'t> Object<'t> {
     }
 
     fn find(&self, key: &str) -> Result<Option<usize>, DocumentError> {
-        let mut indices = (0..self.members.len()).filter(|i| self.members[*i].key == key);
-        let first = indices.next();
-        match indices.next() {
-            None => Ok(first),
-            Some(_) => Err(DocumentError::Duplicate { at: self.path(key) }),
+        let mut found = None;
+        for (index, member) in self.members.iter().enumerate() {
+            if member.key != key {
+                if folds(&member.key, key) {
+                    let (at, found) = (self.path(key), member.key.clone().into_owned());
+                    return Err(DocumentError::Case { at, found });
+                }
+            } else if found.replace(index).is_some() {
+                return Err(DocumentError::Duplicate { at: self.path(key) });
+            }
         }
+        Ok(found)
     }
 
     fn path(&self, key: &str) -> String {
@@ -320,6 +369,22 @@ impl Edit<'_> {
     }
 }
 
+/// Whether Go's decoder takes `name` for `key`: it folds case, by Unicode,
+/// where two letters beyond ASCII fold into it.
+fn folds(name: &str, key: &str) -> bool {
+    const KELVIN: char = '\u{212a}';
+    const LONG_S: char = '\u{17f}';
+    if name.is_ascii() {
+        return name.eq_ignore_ascii_case(key);
+    }
+    let fold = |c| match c {
+        KELVIN => 'k',
+        LONG_S => 's',
+        c => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(key.chars().map(fold))
+}
+
 /// Where the slice `part` of `whole` begins.
 fn offset(whole: &str, part: &str) -> usize {
     (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize)
@@ -399,6 +464,29 @@ mod tests {
         assert_eq!(doc.raw("b").unwrap(), Some("2"));
         assert_eq!(doc.raw("a").unwrap_err().to_string(), "a stands twice");
         assert_eq!(doc.render(), r#"{"a":1,"b":2,"a":3}"#);
+    }
+
+    #[test]
+    fn a_name_that_differs_in_case_only_is_refused_where_it_matters() {
+        for name in ["Linux", "LINUX", "linu\\u0058", "lin\\u0075X"] {
+            let text = format!(r#"{{"{name}":{{}},"other":{{}}}}"#);
+            let mut doc = Object::parse(&text, "").unwrap();
+            assert!(doc.object("other").is_ok());
+            for error in [
+                doc.raw("linux").unwrap_err(),
+                doc.inside("linux").unwrap_err(),
+            ] {
+                let said = error.to_string();
+                assert!(said.starts_with("linux stands there as"), "{said}");
+            }
+        }
+        let doc = Object::parse("{\"bloc\u{212a}IO\":1,\"Ba\u{17f}e\":1}", "").unwrap();
+        assert!(doc.raw("blockIO").is_err() && doc.raw("base").is_err());
+        assert!(doc.raw("block").is_ok());
+        let items = Object::parse(r#"{"a":[{"B":1}]}"#, "").unwrap();
+        let items = items.items("a").unwrap();
+        let said = items[0].read::<u8>("b").unwrap_err().to_string();
+        assert!(said.starts_with("a[0].b stands there as \"B\""), "{said}");
     }
 
     #[test]

@@ -2,13 +2,11 @@
 //!
 //! In: the object, in config.json or as an engine's `update` takes it. Out:
 //! the values by their kernel meaning, absent and unlimited told apart from a
-//! number. oci-spec's types read the parts; they stay inside this file.
+//! number.
 
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::{LinuxCpu, LinuxHugepageLimit, LinuxMemory, LinuxThrottleDevice};
-use serde::Deserialize;
-
+use super::number::{self, NoNumber};
 use super::object::{DocumentError, Object};
 use crate::plan::DEFAULT_PERIOD;
 
@@ -42,8 +40,20 @@ pub const THROTTLES: [&str; 4] = [
     "throttleWriteBpsDevice",
 ];
 
-/// What is restricted. Limits that the spec has as 0, negative or absent are
-/// `None`: the kernel restricts nothing.
+/// The v2 files that a plan joins with its own numbers.
+const NUMBERS: [&str; 7] = [
+    "memory.max",
+    "memory.high",
+    "memory.low",
+    "memory.min",
+    "memory.swap.max",
+    "pids.max",
+    "cpu.max.burst",
+];
+
+/// What is restricted. Limits that the spec has as negative or absent are
+/// `None`, and so are those whose 0 is none to every engine: the kernel
+/// restricts nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {
     /// `memory.limit`, bytes.
@@ -62,7 +72,7 @@ pub struct Resources {
     pub cpu_burst: Option<u64>,
     /// `cpu.cpus`, the kernel's list format.
     pub cpus: Option<String>,
-    /// `pids.limit`.
+    /// `pids.limit`; 0 is a limit (OCI runtime spec 1.3).
     pub pids: Option<u64>,
     /// Rates by device: read and write operations, read and write bytes.
     pub throttles: [Throttle; 4],
@@ -72,140 +82,148 @@ pub struct Resources {
     pub unified: BTreeMap<String, String>,
 }
 
-/// Engines write pids.limit as a number or as null.
-#[derive(Deserialize)]
-struct Pids {
-    limit: Option<i64>,
-}
-
-fn positive(number: Option<i64>) -> Option<u64> {
-    number
-        .filter(|n| *n > 0)
-        .and_then(|n| u64::try_from(n).ok())
+/// A number above 0; engines take no other for a limit.
+fn positive(object: &Object<'_>, member: &str) -> Result<Option<u64>, DocumentError> {
+    let number: Option<i64> = object.read(member)?;
+    let number = number.filter(|n| *n > 0);
+    Ok(number.and_then(|n| u64::try_from(n).ok()))
 }
 
 impl Resources {
     /// Reads `linux.resources`.
     ///
     /// # Errors
-    /// When a part is not of the OCI spec's shape.
+    /// When a part is not of the OCI spec's shape, or a v2 file's text is
+    /// nothing that the kernel takes.
     pub fn read(object: &Object<'_>) -> Result<Resources, DocumentError> {
-        let memory: LinuxMemory = object.read("memory")?.unwrap_or_default();
-        let cpu: LinuxCpu = object.read("cpu")?.unwrap_or_default();
-        let pids: Option<Pids> = object.read("pids")?;
-        let hugepages: Vec<LinuxHugepageLimit> = object.read("hugepageLimits")?.unwrap_or_default();
+        let (memory, cpu) = (object.object("memory")?, object.object("cpu")?);
+        let pids: Option<i64> = object.object("pids")?.read("limit")?;
         let block = object.object("blockIO")?;
         let mut throttles: [Throttle; 4] = Default::default();
         for (throttle, name) in throttles.iter_mut().zip(THROTTLES) {
-            let devices: Vec<LinuxThrottleDevice> = block.read(name)?.unwrap_or_default();
-            for device in devices.iter().filter(|d| d.rate() > 0) {
-                if let (Ok(major), Ok(minor)) =
-                    (u32::try_from(device.major()), u32::try_from(device.minor()))
+            for device in block.items(name)? {
+                let number = |member| device.read::<i64>(member);
+                let (major, minor) = (number("major")?, number("minor")?);
+                let rate: Option<u64> = device.read("rate")?;
+                let part = |n: Option<i64>| u32::try_from(n.unwrap_or(0));
+                if let (Ok(major), Ok(minor), Some(rate)) =
+                    (part(major), part(minor), rate.filter(|r| *r > 0))
                 {
-                    throttle.insert(Device { major, minor }, device.rate());
+                    // Engines write them in turn, and the last one holds.
+                    throttle.insert(Device { major, minor }, rate);
                 }
             }
         }
-        let unified: BTreeMap<String, String> = object.read("unified")?.unwrap_or_default();
-        if let Some(lines) = unified.get("io.max") {
-            lines
-                .lines()
-                .for_each(|line| throttle(line, &mut throttles));
+        let mut hugepages = BTreeMap::new();
+        for limit in object.items("hugepageLimits")? {
+            let size: Option<String> = limit.read("pageSize")?;
+            let bytes: Option<i64> = limit.read("limit")?;
+            if let Ok(bytes) = u64::try_from(bytes.unwrap_or(0)) {
+                hugepages.insert(size.unwrap_or_default(), bytes);
+            }
         }
-        let (quota, period) = stricter_quota(&cpu, unified.get("cpu.max"));
+        let unified: BTreeMap<String, String> = object.read("unified")?.unwrap_or_default();
+        for file in NUMBERS {
+            if let Some(text) = unified.get(file) {
+                number::of_file(file, text).map_err(kernel(file, text))?;
+            }
+        }
+        if let Some(lines) = unified.get("io.max") {
+            let lines = lines.lines().filter(|line| !line.trim().is_empty());
+            for line in lines {
+                throttle(line, &mut throttles).map_err(kernel("io.max", line))?;
+            }
+        }
+        let typed = (
+            positive(&cpu, "quota")?,
+            cpu.read("period")?.filter(|n| *n > 0),
+        );
+        let (cpu_quota, cpu_period) = match unified.get("cpu.max") {
+            Some(text) => stricter_quota(typed, text).map_err(kernel("cpu.max", text))?,
+            None => typed,
+        };
+        let cpus = match unified.get("cpuset.cpus") {
+            Some(list) => Some(list.clone()),
+            None => cpu.read("cpus")?,
+        };
         Ok(Resources {
-            memory_limit: positive(memory.limit()),
-            memory_reservation: positive(memory.reservation()),
-            memory_and_swap: positive(memory.swap()),
-            cpu_shares: cpu.shares().filter(|n| *n > 0),
-            cpu_quota: quota,
-            cpu_period: period,
-            cpu_burst: cpu.burst(),
-            cpus: unified
-                .get("cpuset.cpus")
-                .cloned()
-                .or_else(|| cpu.cpus().clone())
-                .filter(|list| !list.is_empty()),
-            pids: positive(pids.and_then(|p| p.limit)),
+            memory_limit: positive(&memory, "limit")?,
+            memory_reservation: positive(&memory, "reservation")?,
+            memory_and_swap: positive(&memory, "swap")?,
+            cpu_shares: cpu.read("shares")?.filter(|n| *n > 0),
+            cpu_quota,
+            cpu_period,
+            cpu_burst: cpu.read("burst")?,
+            cpus: cpus.filter(|list| !list.is_empty()),
+            pids: pids.and_then(|n| u64::try_from(n).ok()),
             throttles,
-            hugepages: hugepages
-                .into_iter()
-                .filter_map(|h| Some((h.page_size().clone(), u64::try_from(h.limit()).ok()?)))
-                .collect(),
+            hugepages,
             unified,
         })
     }
 
-    /// A v2 file's number: `None` when absent, `max`, or no number.
+    /// A v2 file's number: `None` when absent or `max`.
     #[must_use]
     pub fn unified_number(&self, file: &str) -> Option<u64> {
-        kernel_number(self.unified.get(file)?)
+        number::of_file(file, self.unified.get(file)?).ok()?
     }
 }
 
-/// A number as the kernel reads it (memparse): decimal, `0x` or octal, with
-/// K, M, G, T, P or E for powers of 1024.
-fn kernel_number(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (digits, shift) = match text.bytes().last()?.to_ascii_uppercase() {
-        letter @ (b'K' | b'M' | b'G' | b'T' | b'P' | b'E') if !text.starts_with("0x") => {
-            let power = b"KMGTPE".iter().position(|l| *l == letter)?;
-            (&text[..text.len() - 1], 10 * (power + 1))
-        }
-        _ => (text, 0),
-    };
-    let (digits, radix) = match (digits.strip_prefix("0x"), digits.strip_prefix('0')) {
-        (Some(hex), _) => (hex, 16),
-        (None, Some(octal)) if !octal.is_empty() => (octal, 8),
-        _ => (digits, 10),
-    };
-    let plain = digits.bytes().all(|b| b.is_ascii_alphanumeric());
-    let number = u64::from_str_radix(digits, radix).ok().filter(|_| plain)?;
-    let bytes = number.checked_mul(1 << shift)?;
-    Some(bytes.min(MOST_SIGNED))
+/// What is wrong with a v2 file's text.
+fn kernel(file: &str, text: &str) -> impl Fn(NoNumber) -> DocumentError {
+    move |expected| DocumentError::Kernel {
+        at: format!("linux.resources.unified.{file}"),
+        text: text.to_owned(),
+        expected,
+    }
 }
 
-/// Quota and period, of the spec's own members or of a v2 `cpu.max` (which
-/// engines write last) the stricter.
-fn stricter_quota(cpu: &LinuxCpu, max: Option<&String>) -> (Option<u64>, Option<u64>) {
-    let period = cpu.period().filter(|n| *n > 0);
-    let typed = (positive(cpu.quota()), period);
-    let mut words = max.map_or("", String::as_str).split_whitespace();
-    let number = |word: Option<&str>| {
-        let number = word.and_then(|w| w.parse().ok()).filter(|n| *n > 0);
-        number.map(|n: u64| n.min(MOST_SIGNED))
-    };
+/// Quota and period.
+type Quota = (Option<u64>, Option<u64>);
+
+/// Of the spec's own quota and a v2 `cpu.max` (which engines write last) the
+/// stricter.
+fn stricter_quota(typed: Quota, max: &str) -> Result<Quota, NoNumber> {
+    let mut words = max.split_whitespace();
+    let quota = number::scanned(words.next().unwrap_or_default())?;
     // Without a second word the period stays what was written before.
-    let raw = (number(words.next()), number(words.next()).or(period));
-    match (typed, raw) {
+    let period = match words.next() {
+        Some(word) => number::scanned(word)?,
+        None => typed.1,
+    };
+    Ok(match (typed, (quota, period)) {
         (_, (None, _)) => typed,
-        ((None, _), _) => raw,
+        ((None, _), raw) => raw,
         ((Some(a), p), (Some(b), q)) => {
             let (p, q) = (p.unwrap_or(DEFAULT_PERIOD), q.unwrap_or(DEFAULT_PERIOD));
             let typed_first = u128::from(a) * u128::from(q) <= u128::from(b) * u128::from(p);
-            if typed_first { typed } else { raw }
+            if typed_first { typed } else { (quota, period) }
         }
-    }
+    })
 }
 
 /// A line of io.max, `8:0 rbps=… wiops=max`, the stricter into `throttles`.
-fn throttle(line: &str, throttles: &mut [Throttle; 4]) {
+fn throttle(line: &str, throttles: &mut [Throttle; 4]) -> Result<(), NoNumber> {
+    const EXPECTED: NoNumber =
+        "MAJOR:MINOR and rbps=, wbps=, riops= or wiops= with a number or max";
     let mut words = line.split_whitespace();
     let device = words.next().and_then(|w| w.split_once(':'));
     let Some((Ok(major), Ok(minor))) = device.map(|(a, b)| (a.parse(), b.parse())) else {
-        return;
+        return Err(EXPECTED);
     };
-    for (name, rate) in words.filter_map(|word| word.split_once('=')) {
+    for word in words {
+        let (name, rate) = word.split_once('=').ok_or(EXPECTED)?;
         let index = ["riops", "wiops", "rbps", "wbps"]
             .iter()
             .position(|n| *n == name);
-        if let (Some(index), Ok(rate)) = (index, rate.parse::<u64>()) {
-            let entry = throttles[index]
+        if let Some(rate) = number::scanned(rate)? {
+            let entry = throttles[index.ok_or(EXPECTED)?]
                 .entry(Device { major, minor })
                 .or_insert(rate);
             *entry = rate.min(*entry);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -240,23 +258,63 @@ mod tests {
     }
 
     #[test]
-    fn numbers_as_the_kernel_reads_them() {
-        for (text, want) in [
-            ("4096\n", Some(4096)),
-            ("512M", Some(512 << 20)),
-            ("1g", Some(1 << 30)),
-            ("0x10", Some(16)),
-            ("0xE", Some(14)),
-            ("010", Some(8)),
-            ("0", Some(0)),
-            ("max", None),
-            ("", None),
-            ("-1", None),
-            ("+1", None),
-            ("9E9", None),
-            ("99999999999E", None),
+    fn what_the_kernel_does_not_take_is_refused_and_zero_is_a_limit() {
+        let read = |text: &str| Resources::read(&Object::parse(text, "linux.resources").unwrap());
+        for (file, text) in [
+            ("memory.max", "20000x"),
+            ("memory.high", "+16"),
+            ("pids.max", "16K"),
+            ("cpu.max", "0 100000"),
+            ("cpu.max", "much"),
+            ("cpu.max", ""),
+            ("cpu.max", "20000 0x10"),
+            ("io.max", "8:0 rbps=0"),
+            ("io.max", "8 rbps=5"),
+            ("io.max", "8:0 rbps"),
+            ("io.max", "8:0 speed=5"),
         ] {
-            assert_eq!(kernel_number(text), want, "{text:?}");
+            let error = read(&format!(r#"{{"unified": {{"{file}": "{text}"}}}}"#));
+            let said = error.unwrap_err().to_string();
+            let at = format!("linux.resources.unified.{file}: ");
+            assert!(
+                said.starts_with(&at) && said.contains("the kernel reads"),
+                "{said}"
+            );
+        }
+        let odd = r#"{"pids": {"limit": 0}, "unified": {"memory.max": "0X4000000", "memory.high": "0x40M",
+            "pids.max": "+16", "cpu.max": "20000x 100000x", "io.max": "8:0 rbps=7x\n"}}"#;
+        let odd = read(odd).unwrap();
+        assert_eq!(odd.pids, Some(0));
+        for (file, want) in [
+            ("memory.max", 64 << 20),
+            ("memory.high", 64 << 20),
+            ("pids.max", 16),
+        ] {
+            assert_eq!(odd.unified_number(file), Some(want), "{file}");
+        }
+        assert_eq!(
+            (odd.cpu_quota, odd.cpu_period),
+            (Some(20_000), Some(100_000))
+        );
+        assert_eq!(
+            odd.throttles[2],
+            [(Device { major: 8, minor: 0 }, 7)].into()
+        );
+    }
+
+    #[test]
+    fn members_that_only_go_takes_are_refused() {
+        for text in [
+            r#"{"pids": {"limit": 5, "Limit": -1}}"#,
+            r#"{"Memory": {"limit": -1}}"#,
+            r#"{"memory": {"LIMIT": -1}}"#,
+            r#"{"cpu": {"Quota": -1}}"#,
+            r#"{"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "Rate": 5}]}}"#,
+            r#"{"hugepageLimits": [{"pagesize": "2MB", "limit": 5}]}"#,
+            r#"{"Unified": {"memory.max": "max"}}"#,
+        ] {
+            let error = Resources::read(&Object::parse(text, "r").unwrap()).unwrap_err();
+            assert!(matches!(error, DocumentError::Case { .. }), "{error}");
         }
     }
 

@@ -4,17 +4,15 @@
 //! `process` and `annotations` and nowhere else. A value the spec already had
 //! is left as it is written, so that doing it twice gives the same bytes.
 
-use serde_json::value::RawValue;
-
-use super::facts::{NOFILE, Rlimit};
-use super::object::{DocumentError, Object, json, quote};
+use super::object::{DocumentError, Object, quote};
+use super::process::ProcessPart;
 use super::resources::{Device, MOST_SIGNED, Resources, THROTTLES};
 use super::{Spec, inform, security};
 use crate::annotation::DOMAIN;
 use crate::host::Cgroups;
 use crate::key::Key;
 use crate::plan::{DEFAULT_PERIOD, Origin, Plan, THROTTLE_KEYS};
-use crate::value::{Security, Value};
+use crate::value::Value;
 
 type Written = Result<(), DocumentError>;
 
@@ -36,8 +34,13 @@ pub fn rewrite<'t>(
     let mut document = spec.document.clone();
     let resources = document.inside("linux")?.inside("resources")?;
     write_resources(resources, &spec.resources, plan, cgroups)?;
-    process(document.inside("process")?, plan)?;
-    if plan.value(Key::Security) == Some(&Value::Security(Security::Restricted)) {
+    let part = ProcessPart::of(|key| plan.value(key).cloned(), spec.user_namespace);
+    let process = document.inside("process")?;
+    part.write(process)?;
+    if plan.inform {
+        inform::environment(process, plan)?;
+    }
+    if part.restricted {
         security::restrict(&mut document, spec)?;
     }
     let priority = format!("{DOMAIN}priority");
@@ -73,7 +76,7 @@ pub fn write_resources(
     writer.hugepages()?;
     writer.io(cgroups)?;
     if let Some(limit) = plan.number(Key::Pids) {
-        writer.set("pids", "limit", limit)?;
+        writer.limit("pids", limit)?;
         writer.no_file("pids.max")?;
     }
     Ok(())
@@ -90,6 +93,12 @@ impl Writer<'_, '_> {
     /// Sets a member; one that says so already is left as it is written.
     fn set(&mut self, part: &str, member: &str, number: u64) -> Written {
         self.object.inside(part)?.set(member, number.to_string())
+    }
+
+    /// Sets a part's `limit`. Most engines take 0 for none; 1 leaves as little
+    /// to the kernel: no page, and no process beside the first.
+    fn limit(&mut self, part: &str, number: u64) -> Written {
+        self.set(part, "limit", number.max(1))
     }
 
     /// Sets a v2 file; one that says so already is left as it is written.
@@ -164,7 +173,7 @@ impl Writer<'_, '_> {
     fn memory(&mut self) -> Written {
         let limit = self.plan.number(Key::MemoryLimit);
         if let Some(limit) = limit {
-            self.set("memory", "limit", limit)?;
+            self.limit("memory", limit)?;
             self.no_file("memory.max")?;
         }
         if let Some((limit, swap)) = limit.zip(self.plan.number(Key::MemorySwap)) {
@@ -292,64 +301,4 @@ fn throttle_array<'r>(rates: impl IntoIterator<Item = (&'r Device, &'r u64)>) ->
     };
     let entries: Vec<String> = rates.into_iter().map(entry).collect();
     format!("[{}]", entries.join(","))
-}
-
-fn process(process: &mut Object<'_>, plan: &Plan) -> Written {
-    if let Some(Value::Score(score)) = plan.value(Key::OomScore) {
-        process.set("oomScoreAdj", score.to_string())?;
-    }
-    if let Some(Value::IoPriority(priority)) = plan.value(Key::IoPriority) {
-        let (class, level) = priority.oci();
-        let had: Option<IoPriority> = process.read("ioPriority")?;
-        let same = had.is_some_and(|p| p.class == class && p.priority == i64::from(level));
-        if !same {
-            let text = format!(r#"{{"class":"{class}","priority":{level}}}"#);
-            process.set("ioPriority", text)?;
-        }
-    }
-    if let Some(Value::Files { soft, hard }) = plan.value(Key::Nofile) {
-        open_files(process, *soft, *hard)?;
-    }
-    if plan.inform {
-        inform::environment(process, plan)?;
-    }
-    Ok(())
-}
-
-#[derive(serde::Deserialize)]
-struct IoPriority {
-    class: String,
-    #[serde(default)]
-    priority: i64,
-}
-
-/// Replaces RLIMIT_NOFILE among the rlimits; the others stay as written.
-fn open_files(process: &mut Object<'_>, soft: u64, hard: u64) -> Written {
-    let entry = format!(r#"{{"type":"{NOFILE}","hard":{hard},"soft":{soft}}}"#);
-    let at = "process.rlimits";
-    let items: Vec<&RawValue> = match process.raw("rlimits")? {
-        Some(text) => json(text, at)?,
-        None => Vec::new(),
-    };
-    let mut found = false;
-    let mut same = true;
-    let mut texts = Vec::with_capacity(items.len() + 1);
-    for item in items {
-        let rlimit: Rlimit = json(item.get(), at)?;
-        if rlimit.kind != NOFILE {
-            texts.push(item.get().to_owned());
-        } else if !std::mem::replace(&mut found, true) {
-            same = (rlimit.soft, rlimit.hard) == (soft, hard);
-            texts.push(entry.clone());
-        } else {
-            same = false;
-        }
-    }
-    if found && same {
-        return Ok(());
-    }
-    if !found {
-        texts.push(entry);
-    }
-    process.set("rlimits", format!("[{}]", texts.join(",")))
 }

@@ -5,7 +5,6 @@
 //! seccomp profile where there is none. What is as strict already stays as it
 //! is written.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Spec;
@@ -41,22 +40,27 @@ const ALLOWED: &str = include_str!("syscalls.txt");
 /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
-#[derive(Deserialize, Default)]
-struct User {
-    #[serde(default)]
-    uid: u64,
-    #[serde(default)]
-    gid: u64,
-    #[serde(default, rename = "additionalGids")]
-    additional: Option<Vec<u64>>,
-}
-
 /// Restricts the document.
 ///
 /// # Errors
 /// When a member to be edited is not of its shape, or stands twice.
 pub(super) fn restrict(document: &mut Object<'_>, spec: &Spec<'_>) -> Result<(), DocumentError> {
-    let process = document.inside("process")?;
+    restrict_process(document.inside("process")?, spec.user_namespace)?;
+    if !spec.seccomp {
+        let linux = document.inside("linux")?;
+        linux.set("seccomp", profile().to_string())?;
+    }
+    Ok(())
+}
+
+/// Restricts a process. The root of a user namespace of its own stays.
+///
+/// # Errors
+/// When a member to be edited is not of its shape, or stands twice.
+pub(super) fn restrict_process(
+    process: &mut Object<'_>,
+    user_namespace: bool,
+) -> Result<(), DocumentError> {
     if process.read::<bool>("noNewPrivileges")? != Some(true) {
         process.set("noNewPrivileges", "true".to_owned())?;
     }
@@ -70,14 +74,10 @@ pub(super) fn restrict(document: &mut Object<'_>, spec: &Spec<'_>) -> Result<(),
             capabilities.set(set, json!(texts).to_string())?;
         }
     }
-    if !spec.user_namespace {
-        user(process)?;
+    match user_namespace {
+        true => Ok(()),
+        false => user(process),
     }
-    if !spec.seccomp {
-        let linux = document.inside("linux")?;
-        linux.set("seccomp", profile().to_string())?;
-    }
-    Ok(())
 }
 
 /// Whether the spec already is as `restricted` would make it.
@@ -92,15 +92,16 @@ pub fn is_restricted(spec: &Spec<'_>) -> Result<bool, DocumentError> {
 
 /// The host's root becomes nobody, and its group goes.
 fn user(process: &mut Object<'_>) -> Result<(), DocumentError> {
-    let had: User = process.read("user")?.unwrap_or_default();
     let user = process.inside("user")?;
-    if had.uid == 0 {
+    let root = |id: Option<u64>| id.unwrap_or(0) == 0;
+    if root(user.read("uid")?) {
         user.set("uid", NOBODY.to_string())?;
     }
-    if had.gid == 0 {
+    if root(user.read("gid")?) {
         user.set("gid", NOBODY.to_string())?;
     }
-    if let Some(groups) = had.additional.filter(|groups| groups.contains(&0)) {
+    let groups: Vec<u64> = user.read("additionalGids")?.unwrap_or_default();
+    if groups.contains(&0) {
         let groups: Vec<u64> = groups.into_iter().filter(|gid| *gid != 0).collect();
         user.set("additionalGids", json!(groups).to_string())?;
     }

@@ -42,12 +42,14 @@ impl Effective {
         files: Option<(u64, u64)>,
         throttles: [Rates; 4],
     ) -> Effective {
+        let pids = pids.map(|most: u128| most.max(1));
+        let memory = memory.map(pages);
         let mut limits = BTreeMap::from([
             ("memory", memory),
             ("swap", swap),
             (
                 "memory and swap",
-                memory.zip(swap).map(|(limit, swap)| limit + swap),
+                memory.zip(swap).map(|(limit, swap)| pages(limit + swap)),
             ),
             ("memory.high", high),
             ("pids", pids),
@@ -86,14 +88,16 @@ impl Effective {
     }
 
     pub fn of(text: &str, version: Version) -> Effective {
-        let document: Value = serde_json::from_str(text).unwrap();
+        let document = as_go_reads(serde_json::from_str(text).unwrap());
         let resources = &document["linux"]["resources"];
         let two = version == Version::Two;
         let file = |name: &str| resources["unified"][name].as_str().filter(|_| two);
         let mut found = Effective::default();
         found.memory(resources, two, file);
-        let pids = positive(&resources["pids"]["limit"]);
-        found.put("pids", file("pids.max").map_or(Some(pids), plain));
+        // None at all, and one, are the same to the kernel: no fork succeeds.
+        let pids = resources["pids"]["limit"].as_u64().map(u128::from);
+        let pids = file("pids.max").map_or(Some(pids), plain);
+        found.put("pids", pids.map(|limit| limit.map(|most| most.max(1))));
         found.cpu(resources, file);
         found.files(&document["process"]["rlimits"]);
         found.throttles(resources, file("io.max"));
@@ -117,7 +121,7 @@ impl Effective {
         let typed = positive(&resources["memory"]["limit"]);
         let limit = file("memory.max").map_or(Some(typed), with_suffix);
         let total = positive(&resources["memory"]["swap"]);
-        self.put("memory", limit);
+        self.put("memory", limit.map(|limit| limit.map(pages)));
         let beside = match (typed, total) {
             (Some(limit), Some(total)) if total >= limit => Some(Some(total - limit)),
             (_, None) => Some(None),
@@ -132,7 +136,7 @@ impl Effective {
                 file("memory.high").map_or(Some(None), with_suffix),
             );
         } else if beside.is_some() {
-            self.put("memory and swap", Some(total));
+            self.put("memory and swap", Some(total.map(pages)));
         }
     }
 
@@ -146,10 +150,10 @@ impl Effective {
         let mut words = max.split_whitespace();
         let (first, second) = (words.next(), words.next());
         // Without a second word the period stays what was written before.
-        let period = second.map_or(Some(period), |word| word.parse().ok());
+        let period = second.map_or(Some(period), scanned);
         self.cpu = match (first, period) {
             (Some("max"), Some(_)) => Some(None),
-            (Some(word), Some(period)) => word.parse().ok().map(|quota| Some((quota, period))),
+            (Some(word), Some(period)) => scanned(word).map(|quota| Some((quota, period))),
             _ => None,
         };
     }
@@ -192,9 +196,9 @@ impl Effective {
                 let Some(index) = names.iter().position(|n| *n == name) else {
                     continue;
                 };
-                match rate.parse() {
-                    Ok(rate) => self.throttles[index].insert((major, minor), rate),
-                    Err(_) => self.throttles[index].remove(&(major, minor)),
+                match scanned(rate) {
+                    Some(rate) => self.throttles[index].insert((major, minor), rate),
+                    None => self.throttles[index].remove(&(major, minor)),
                 };
             }
         }
@@ -261,11 +265,76 @@ fn positive(value: &Value) -> Limit {
     value.as_u64().filter(|n| *n > 0).map(u128::from)
 }
 
+/// A document as Go's decoder fills its types from it: a member whose name
+/// differs in case only is the member, and the later one holds, object by object.
+/// Names in a map are what they are.
+fn as_go_reads(value: Value) -> Value {
+    const MAPS: [&str; 2] = ["annotations", "unified"];
+    match value {
+        Value::Object(members) => {
+            let mut read = serde_json::Map::new();
+            // Capitals come first in the map: the odd name is the later one here.
+            for (name, value) in members.into_iter().rev() {
+                let lower = name.to_lowercase();
+                let exact = NAMES.iter().find(|known| known.to_lowercase() == lower);
+                let name = exact.map_or(name, |known| (*known).to_owned());
+                let value = match MAPS.contains(&name.as_str()) {
+                    true => value,
+                    false => as_go_reads(value),
+                };
+                match (read.get_mut(&name), value) {
+                    (Some(Value::Object(there)), Value::Object(more)) => there.extend(more),
+                    (_, value) => drop(read.insert(name, value)),
+                }
+            }
+            Value::Object(read)
+        }
+        Value::Array(items) => items.into_iter().map(as_go_reads).collect(),
+        other => other,
+    }
+}
+
+/// The names of the spec that restrict something here.
+pub const NAMES: [&str; 20] = [
+    "linux",
+    "resources",
+    "memory",
+    "limit",
+    "swap",
+    "cpu",
+    "quota",
+    "period",
+    "cpus",
+    "pids",
+    "blockIO",
+    "throttleReadBpsDevice",
+    "rate",
+    "hugepageLimits",
+    "pageSize",
+    "unified",
+    "process",
+    "rlimits",
+    "soft",
+    "hard",
+];
+
+/// Bytes as the kernel keeps them.
+fn pages(bytes: u128) -> u128 {
+    bytes / 4096 * 4096
+}
+
+/// A word by sscanf's `%llu`; `None` where it holds no number, or `max`.
+fn scanned(word: &str) -> Option<u128> {
+    let end = word.find(|c: char| !c.is_ascii_digit());
+    word[..end.unwrap_or(word.len())].parse().ok()
+}
+
 /// kstrtoll with base 0, or `max`; `None` when the kernel refuses it.
 fn plain(text: &str) -> Option<Limit> {
     match text.trim() {
         "max" => Some(None),
-        text => radix(text).and_then(|(number, rest)| rest.is_empty().then_some(Some(number))),
+        text => radix(text.strip_prefix('+').unwrap_or(text))
+            .and_then(|(number, rest)| rest.is_empty().then_some(Some(number))),
     }
 }
 
@@ -290,7 +359,8 @@ fn with_suffix(text: &str) -> Option<Limit> {
 
 /// A number as C's base 0 reads it, and what stands behind it.
 fn radix(text: &str) -> Option<(u128, &str)> {
-    let (digits, base) = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+    let hex = text.strip_prefix("0x").or(text.strip_prefix("0X"));
+    let (digits, base) = match (hex, text.strip_prefix('0')) {
         (Some(hex), _) => (hex, 16),
         (None, Some(octal)) if octal.starts_with(|c: char| c.is_digit(8)) => (octal, 8),
         _ => (text, 10),

@@ -7,6 +7,8 @@ use packrank_core::policy::Policy;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::effective::NAMES;
+
 #[derive(Debug, Clone)]
 pub struct Case {
     pub text: String,
@@ -62,7 +64,8 @@ fn file_text() -> impl Strategy<Value = String> {
         1 => Just("0100000000".to_owned()),
         1 => Just(" 4194304\n".to_owned()),
         1 => Just(u64::MAX.to_string()),
-        1 => prop::sample::select(vec!["", "-1", "garbage", "1.5G", "12 34"]).prop_map(str::to_owned),
+        2 => prop::sample::select(vec!["0X4000000", "0x40M", "+16", "0", "0X10", "020", "7\t"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["", "-1", "garbage", "1.5G", "12 34", "20000x", "+0x10K", "18446744073709551617"]).prop_map(str::to_owned),
     ]
 }
 
@@ -78,6 +81,11 @@ fn cpu_max() -> impl Strategy<Value = String> {
         "7000 33333",
         "x",
         "",
+        "20000x",
+        "20000x 50000x",
+        "0 100000",
+        "0x5000 100000",
+        "20000 x",
         "400000 1000000\n",
     ])
     .prop_map(str::to_owned)
@@ -90,6 +98,9 @@ fn io_max() -> impl Strategy<Value = String> {
         "8:0 riops=7\n8:16 wbps=5000",
         "253:0 rbps=9999999999",
         "8:16 rbps=1024 wbps=2048 riops=3 wiops=4",
+        "8:0 rbps=1048576x",
+        "8:0 rbps=0",
+        "8:0 rbps=+5",
         "nonsense",
     ])
     .prop_map(str::to_owned)
@@ -335,16 +346,47 @@ pub fn case() -> impl Strategy<Value = Case> {
     let claim = prop::option::weighted(0.3, prop::sample::select(Priority::ALL.to_vec()));
     let extra = prop::sample::select(POLICIES.to_vec());
     let layout = prop::sample::select(vec![false, true]);
-    (document, claim, extra, any::<bool>(), layout).prop_map(
-        |(document, claim, extra, on_disk, pretty)| Case {
-            text: if pretty {
-                serde_json::to_string_pretty(&document).unwrap() + "\n"
-            } else {
-                document.to_string()
-            },
-            claim,
-            extra: extra.to_owned(),
-            on_disk,
+    let odd = prop::option::weighted(0.2, (0..NAMES.len(), any::<bool>()));
+    (document, claim, extra, any::<bool>(), layout, odd).prop_map(
+        |(mut document, claim, extra, on_disk, pretty, odd)| {
+            if let Some((name, upper)) = odd {
+                misspell(&mut document, NAMES[name], upper);
+            }
+            Case {
+                text: if pretty {
+                    serde_json::to_string_pretty(&document).unwrap() + "\n"
+                } else {
+                    document.to_string()
+                },
+                claim,
+                extra: extra.to_owned(),
+                on_disk,
+            }
         },
     )
+}
+
+/// Adds, beside every member of this name, the same in other case, that
+/// restricts nothing.
+fn misspell(value: &mut Value, name: &str, upper: bool) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(|v| misspell(v, name, upper));
+            if let Some(there) = members.get(name) {
+                let mut odd = name.to_owned();
+                match upper {
+                    true => odd.make_ascii_uppercase(),
+                    false => odd[..1].make_ascii_uppercase(),
+                }
+                let free = match there {
+                    Value::Number(_) => json!(-1),
+                    Value::Object(_) => json!({ "limit": -1, "quota": -1 }),
+                    _ => json!([]),
+                };
+                members.insert(odd, free);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| misspell(v, name, upper)),
+        _ => {}
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use libcontainer::oci_spec::runtime::{Capability, Process, Spec};
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::foreground;
 use crate::join::{self, Request};
 use crate::record::Status;
-use crate::store::write_whole;
+use crate::store::write_pid;
 
 pub fn perform(options: liboci_cli::Exec, context: &mut Context) -> Result<i32, Error> {
     let home = context.store.find(&options.container_id)?;
@@ -45,11 +45,11 @@ pub fn perform(options: liboci_cli::Exec, context: &mut Context) -> Result<i32, 
         console: &console,
         preserve_fds: options.preserve_fds,
         detached: options.detach,
-        sub_cgroup: options.cgroup.as_deref().map(sub_cgroup),
+        sub_cgroup: options.cgroup.as_deref().map(sub_cgroup).transpose()?,
     };
     let pid = join::start(context, request)?;
     if let Some(path) = &options.pid_file {
-        let written = write_whole(path, pid.to_string().as_bytes());
+        let written = write_pid(path, pid);
         written.map_err(Error::io(format!("pid file {}", path.display())))?;
     }
     let master = console.master()?;
@@ -59,9 +59,17 @@ pub fn perform(options: liboci_cli::Exec, context: &mut Context) -> Result<i32, 
     }
 }
 
-/// runc allows `controller:path` on v1; the path holds for every controller here.
-fn sub_cgroup(text: &str) -> std::path::PathBuf {
-    text.rsplit_once(':').map_or(text, |(_, path)| path).into()
+/// runc allows `controller:path` on v1; the path holds for every controller here. It leads down
+/// only.
+fn sub_cgroup(text: &str) -> Result<PathBuf, Error> {
+    let path = Path::new(text.rsplit_once(':').map_or(text, |(_, path)| path));
+    let down = |part: Component<'_>| !matches!(part, Component::ParentDir);
+    match path.components().all(down) {
+        true => Ok(path.to_owned()),
+        false => Err(Error::Usage(format!(
+            "exec: --cgroup {text:?} is not a sub cgroup path"
+        ))),
+    }
 }
 
 /// From the file, or the container's own process with the options laid over it.
@@ -88,6 +96,19 @@ fn process(options: &liboci_cli::Exec, spec: &Spec) -> Result<Process, Error> {
     if process.oom_score_adj().is_none() {
         // As easy or hard a victim as the container it belongs to.
         process.set_oom_score_adj(own.oom_score_adj());
+    }
+    // As under runc: what the container is held to holds for every process in it.
+    if process.rlimits().is_none() {
+        process.set_rlimits(own.rlimits().clone());
+    }
+    if process.io_priority().is_none() {
+        process.set_io_priority(own.io_priority().clone());
+    }
+    if process.apparmor_profile().is_none() {
+        process.set_apparmor_profile(own.apparmor_profile().clone());
+    }
+    if process.selinux_label().is_none() {
+        process.set_selinux_label(own.selinux_label().clone());
     }
     Ok(process)
 }

@@ -14,5 +14,6 @@ mod lab;
 mod life;
 mod limits;
 mod log;
+mod private;
 mod refusals;
 mod terminals;

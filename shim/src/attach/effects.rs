@@ -9,23 +9,23 @@ use std::path::{Path, PathBuf};
 use packrank_core::key::Key;
 use packrank_core::plan::Plan;
 use packrank_core::record::Record;
-use packrank_core::spec::Spec;
-use packrank_core::value::{IoPriority, Value};
+use packrank_core::spec::{ProcessPart, Spec};
+use packrank_core::value::IoPriority;
 use packrank_kernel::disk;
 use packrank_kernel::process::{IoClass, Limit, Process, Resource};
 
 use super::chain;
 
-/// Sets what belongs to the process. What is already so is not written.
-pub fn process(plan: &Plan, pid: u32, started: u64) -> Vec<String> {
-    let process = match Process::open(pid, Some(started)) {
+/// Sets what belongs to a process. What is already so is not written.
+pub fn process(part: &ProcessPart, pid: u32, started: Option<u64>) -> Vec<String> {
+    let process = match Process::open(pid, started) {
         Ok(process) => process,
         Err(error) => return vec![chain(&error)],
     };
     let mut notes = Vec::new();
     let mut tell = |result: Result<(), String>| notes.extend(result.err());
-    if let Some(Value::IoPriority(priority)) = plan.value(Key::IoPriority) {
-        let class = match *priority {
+    if let Some(priority) = part.io_priority {
+        let class = match priority {
             IoPriority::Realtime(level) => IoClass::Realtime(level),
             IoPriority::BestEffort(level) => IoClass::BestEffort(level),
             IoPriority::Idle => IoClass::Idle,
@@ -36,18 +36,15 @@ pub fn process(plan: &Plan, pid: u32, started: u64) -> Vec<String> {
                 .map_err(|e| format!("io.priority: {}", chain(&e))),
         );
     }
-    if let Some(Value::Score(score)) = plan.value(Key::OomScore) {
-        let set = process.oom_score_adj(*score);
+    if let Some(score) = part.oom_score {
+        let set = process.oom_score_adj(score);
         tell(
             set.map(drop)
                 .map_err(|e| format!("oom.score: {}", chain(&e))),
         );
     }
-    if let Some(Value::Files { soft, hard }) = plan.value(Key::Nofile) {
-        let limit = Limit {
-            soft: *soft,
-            hard: *hard,
-        };
+    if let Some((soft, hard)) = part.files {
+        let limit = Limit { soft, hard };
         let set = process.rlimit(Resource::Nofile, limit);
         tell(set.map(drop).map_err(|e| format!("nofile: {}", chain(&e))));
     }

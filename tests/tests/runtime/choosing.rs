@@ -42,7 +42,13 @@ fn runc_before_crun_before_youki_before_our_own() {
         fs::hard_link(&scene.engine, scene.path("bin").join(name)).unwrap();
     }
     for name in ["runc", "crun", "youki", "packrank-engine"] {
-        assert!(command.args(["state", "c1"]).status().unwrap().success());
+        assert!(
+            command
+                .args(["state", scene.id()])
+                .status()
+                .unwrap()
+                .success()
+        );
         assert!(called(&scene).ends_with(&format!("/bin/{name}")));
         fs::remove_file(scene.path("bin").join(name)).unwrap();
     }
@@ -59,7 +65,8 @@ fn runc_before_crun_before_youki_before_our_own() {
 fn no_engine_is_said_and_nothing_is_done() {
     let scene = Scene::new(ENGINE, ranked("low"));
     let before = Untouched::of(&scene.bundle.config());
-    let none = |command: &mut std::process::Command| Outcome::of(command.args(["create", "c1"]));
+    let none =
+        |command: &mut std::process::Command| Outcome::of(command.args(["create", scene.id()]));
     let mut command = scene.command(&scene.runtime);
     let ended = none(command.env("PATH", "/nonexistent"));
     let sentence = "packrank-runtime: no engine found: none of runc, crun, youki, packrank-engine is in PATH (/nonexistent); name one with --engine or [engine] path in the policy\n";
@@ -106,6 +113,83 @@ fn a_runtime_never_calls_itself() {
     let bin = scene.path("bin");
     fs::rename(bin.join("runc"), bin.join("crun")).unwrap();
     fs::hard_link(&scene.runtime, bin.join("runc")).unwrap();
-    assert!(command.args(["state", "c1"]).status().unwrap().success());
+    assert!(
+        command
+            .args(["state", scene.id()])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert!(called(&scene).ends_with("/bin/crun"));
+}
+
+#[test]
+fn a_wrong_policy_stops_what_it_decides_and_nothing_else() {
+    let scene = Scene::new(ENGINE, ranked("low"));
+    let other = scene.path("other");
+    fs::hard_link(&scene.engine, &other).unwrap();
+    let policy = scene.write("policy.toml", &format!("[engine]\npath = {other:?}\n"));
+    let policy = policy.to_str().unwrap().to_owned();
+    assert_eq!(scene.create(&["--policy", &policy]).status, Some(0));
+    for broken in ["wrong = 1\n", "[engine\n"] {
+        scene.write("policy.toml", broken);
+        let id = scene.id();
+        for line in [
+            &["state", id][..],
+            &["exec", "-t", id, "true"],
+            &["kill", id, "TERM"],
+            &["start", id],
+            &["ps", id],
+        ] {
+            let args = ["--policy", &policy]
+                .into_iter()
+                .chain(line.iter().copied());
+            let ended = scene.call(args);
+            assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{line:?}");
+            assert_eq!(called(&scene), other.to_str().unwrap(), "{line:?}");
+        }
+        for line in [&["list"][..], &["--version"], &["features"]] {
+            let args = ["--policy", &policy]
+                .into_iter()
+                .chain(line.iter().copied());
+            let ended = scene.call(args);
+            assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{line:?}");
+        }
+        let bundle = scene.bundle.path.to_str().unwrap();
+        for line in [
+            &["create", "-b", bundle, id][..],
+            &["run", "-b", bundle, id],
+            &["restore", "-b", bundle, id],
+            &["update", "--memory", "64m", id],
+        ] {
+            let args = ["--policy", &policy]
+                .into_iter()
+                .chain(line.iter().copied());
+            let ended = scene.call(args);
+            assert_eq!(ended.status, Some(1), "{line:?}");
+            assert!(ended.stderr.contains("policy.toml:1:"), "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_container_goes_on_with_the_engine_it_was_started_with() {
+    let scene = Scene::new(ENGINE, ranked("low"));
+    let other = scene.path("other");
+    fs::hard_link(&scene.engine, &other).unwrap();
+    let policy = scene.write("policy.toml", &format!("[engine]\npath = {other:?}\n"));
+    let policy = policy.to_str().unwrap();
+    assert_eq!(scene.create(&[]).status, Some(0));
+    let kill = ["--policy", policy, "kill", scene.id(), "TERM"];
+    assert_eq!(scene.call(kill).status, Some(0));
+    assert!(called(&scene).ends_with("/bin/runc"));
+    // A delete that fails leaves it with its engine, one that succeeds does not.
+    for (status, engine) in [("1", "/bin/runc"), ("0", "/bin/runc"), ("0", "/other")] {
+        let mut command = scene.command(&scene.runtime);
+        command.env("FAKE_ENGINE_EXIT", status);
+        command.args(["--policy", policy, "delete", scene.id()]);
+        let status = status.parse().ok();
+        assert_eq!(Outcome::of(&mut command).status, status);
+        assert!(called(&scene).ends_with(engine), "{}", called(&scene));
+    }
 }

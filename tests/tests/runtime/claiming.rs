@@ -38,7 +38,7 @@ fn by_name() {
         symlink(&scene.runtime, &name).unwrap();
         let mut command = scene.command(&name);
         let bundle = &scene.bundle.path;
-        let ended = Outcome::of(command.args(["run", "-b"]).arg(bundle).arg("c1"));
+        let ended = Outcome::of(command.args(["run", "-b"]).arg(bundle).arg(scene.id()));
         assert_eq!(ended.status, Some(0), "{}", ended.stderr);
         assert_eq!(score(&scene), want);
     }
@@ -83,7 +83,31 @@ fn a_name_that_is_no_class_claims_none() {
     command
         .args(["create", "-b"])
         .arg(&scene.bundle.path)
-        .arg("c1");
+        .arg(scene.id());
     assert!(command.status().unwrap().success());
     assert_eq!(Untouched::of(&scene.bundle.config()), before);
+}
+
+#[test]
+fn an_escaped_name_is_the_same_name() {
+    let text = ranked("scavenger").replace("packrank.io/priority", "pack\\u0072ank.io/priority");
+    assert!(!text.contains("packrank"));
+    let scene = Scene::new(ENGINE, text);
+    assert_eq!(scene.create(&[]).status, Some(0));
+    assert_eq!(score(&scene), 1000);
+}
+
+#[test]
+fn a_restored_container_is_ranked_as_a_new_one() {
+    let policy = "default-class = \"scavenger\"\n";
+    let scene = Scene::new(ENGINE, annotated(&[]));
+    let policy = scene.write("policy.toml", policy);
+    let bundle = scene.bundle.path.to_str().unwrap();
+    let restore = ["restore", "--image-path", "/i", "-b", bundle, scene.id()];
+    let all = ["--policy", policy.to_str().unwrap()]
+        .into_iter()
+        .chain(restore);
+    assert_eq!(scene.call(all).status, Some(0));
+    assert_eq!(score(&scene), 1000);
+    assert_eq!(scene.calls().pop().unwrap().args[1..], restore);
 }

@@ -10,7 +10,7 @@ use super::config::{annotated, ranked};
 
 /// Every verb of runc, crun and youki that only passes through, and calls
 /// without one.
-const LINES: [&str; 25] = [
+const LINES: [&str; 24] = [
     "checkpoint --image-path /x c1",
     "delete --force c1",
     "events --interval 5s c1",
@@ -22,7 +22,6 @@ const LINES: [&str; 25] = [
     "list --format json -q",
     "pause c1",
     "ps --format json c1",
-    "restore --bundle /b c1",
     "resume c1",
     "spec --rootless",
     "start c1",
@@ -76,7 +75,9 @@ fn arguments_that_are_no_text_arrive_as_they_are() {
 fn the_engines_exit_status_is_the_callers() {
     let scene = Scene::new(ENGINE, ranked("low"));
     let mut command = scene.command(&scene.runtime);
-    command.env("FAKE_ENGINE_EXIT", "42").args(["state", "c1"]);
+    command
+        .env("FAKE_ENGINE_EXIT", "42")
+        .args(["state", scene.id()]);
     assert_eq!(command.status().unwrap().code(), Some(42));
 }
 
@@ -98,7 +99,7 @@ fn the_engine_gets_no_file_of_ours() {
         .arg(log)
         .args(["create", "--bundle"])
         .arg(&scene.bundle.path)
-        .arg("c1");
+        .arg(scene.id());
     assert!(
         through
             .stderr(std::process::Stdio::null())
@@ -120,18 +121,18 @@ fn a_container_without_a_class_is_not_touched() {
         "{}".to_owned(),
         "{\"annotations\": null, \"x\": 1}".to_owned(),
     ] {
-        for verb in ["create", "run"] {
+        for verb in ["create", "run", "restore"] {
             let scene = Scene::new(ENGINE, &config);
             let before = Untouched::of(&scene.bundle.config());
             let bundle = scene.bundle.path.to_str().unwrap();
-            let ended = scene.call([verb, "-b", bundle, "--pid-file", "p", "c1"]);
+            let ended = scene.call([verb, "-b", bundle, "--pid-file", "p", scene.id()]);
             assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
             assert_eq!(Untouched::of(&scene.bundle.config()), before, "{config}");
             assert_eq!(scene.bundle.names(), ["config.json", "rootfs"]);
             let call = scene.calls().pop().unwrap();
             assert_eq!(
                 call.args[1..],
-                [verb, "-b", bundle, "--pid-file", "p", "c1"]
+                [verb, "-b", bundle, "--pid-file", "p", scene.id()]
             );
         }
     }
@@ -139,7 +140,7 @@ fn a_container_without_a_class_is_not_touched() {
 
 #[test]
 fn a_ranked_container_reaches_the_engine_with_the_same_arguments() {
-    for verb in ["create", "run"] {
+    for verb in ["create", "run", "restore"] {
         let scene = Scene::new(ENGINE, ranked("low"));
         let bundle = scene.bundle.path.to_str().unwrap();
         let args = [
@@ -149,7 +150,7 @@ fn a_ranked_container_reaches_the_engine_with_the_same_arguments() {
             bundle,
             "--console-socket",
             "/s",
-            "c1",
+            scene.id(),
         ];
         assert_eq!(scene.call(args).status, Some(0));
         assert_eq!(scene.calls().pop().unwrap().args[1..], args);
@@ -165,7 +166,7 @@ fn the_bundle_is_the_folder_we_are_in_where_none_is_named() {
     let mut command = scene.command(&scene.runtime);
     command
         .current_dir(&scene.bundle.path)
-        .args(["create", "c1"]);
+        .args(["create", scene.id()]);
     assert!(command.status().unwrap().success());
     assert_eq!(scene.bundle.json()["process"]["oomScoreAdj"], 500);
 }

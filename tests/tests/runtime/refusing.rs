@@ -181,7 +181,7 @@ fn empty_and_missing_documents_are_refused_where_a_class_is_claimed() {
     );
     fs::create_dir(scene.bundle.config()).unwrap();
     says(&scene, &[], &["is no regular file"]);
-    let bundle = ["create", "--bundle", "/nonexistent", "c1"];
+    let bundle = ["create", "--bundle", "/nonexistent", scene.id()];
     let ended = scene.call(bundle);
     assert_eq!(ended.status, Some(1));
     assert!(
@@ -287,14 +287,62 @@ fn policies() {
 }
 
 #[test]
-fn a_wrong_policy_stops_other_verbs_too_and_says_so() {
-    let scene = Scene::new(ENGINE, ranked("low"));
-    let policy = scene.write("policy.toml", "wrong = 1");
-    let ended = scene.call(["--policy", policy.to_str().unwrap(), "state", "c1"]);
+fn members_that_only_some_engines_read() {
+    let ranked = ranked("low");
+    for (from, to, member) in [
+        (
+            "\"linux\": {",
+            "\"Linux\": {\"resources\": {}}, \"linux\": {",
+            "linux stands there as \"Linux\"",
+        ),
+        (
+            "\"linux\": {",
+            "\"LINUX\": {",
+            "linux stands there as \"LINUX\"",
+        ),
+        (
+            "\"resources\": {}",
+            "\"resources\": {\"pids\": {\"Limit\": -1}}",
+            "pids.limit stands there as \"Limit\"",
+        ),
+        (
+            "\"args\"",
+            "\"rLimits\": [], \"args\"",
+            "process.rlimits stands there as \"rLimits\"",
+        ),
+        (
+            "\"annotations\"",
+            "\"annotation\\u0053\": {}, \"annotations\"",
+            "annotations stands there as \"annotationS\"",
+        ),
+        (
+            "\"resources\": {}",
+            "\"resources\": {\"unified\": {\"pids.max\": \"20000x\"}}",
+            "unified.pids.max: \"20000x\" is not accepted",
+        ),
+    ] {
+        assert!(ranked.contains(from), "{from}");
+        let scene = Scene::new(ENGINE, ranked.replace(from, to));
+        says(&scene, &[], &[member]);
+    }
+    // An unranked container goes to its engine, whatever its config.json holds.
+    let scene = Scene::new(ENGINE, annotated(&[]).replace("\"linux\"", "\"Linux\""));
+    assert_eq!(scene.create(&[]).status, Some(0));
+}
+
+#[test]
+fn a_restore_of_what_was_restricted() {
+    let restricted = [
+        ("packrank.io/priority", "low"),
+        ("packrank.io/security", "restricted"),
+    ];
+    let scene = Scene::new(ENGINE, annotated(&restricted));
+    let before = Untouched::of(&scene.bundle.config());
+    let bundle = scene.bundle.path.to_str().unwrap();
+    let ended = scene.call(["restore", "--bundle", bundle, scene.id()]);
     assert_eq!(ended.status, Some(1));
-    assert!(
-        ended.stderr.contains("policy.toml:1:1: wrong: no such key"),
-        "{}",
-        ended.stderr
-    );
+    let said = "security=restricted: a checkpoint's processes come back";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert_eq!(Untouched::of(&scene.bundle.config()), before);
+    assert!(scene.calls().is_empty());
 }

@@ -26,7 +26,7 @@ fn a_kill_at_any_moment_leaves_the_old_or_the_new() {
     let bundle = scene.bundle.path.to_str().unwrap();
     let spawn = || {
         let mut command = scene.command(&scene.runtime);
-        command.args(["create", "--bundle", bundle, "c1"]);
+        command.args(["create", "--bundle", bundle, scene.id()]);
         command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -94,7 +94,7 @@ fn runs_at_the_same_moment_agree() {
             .map(|_| {
                 let mut command = scene.command(&scene.runtime);
                 command
-                    .args(["create", "-b", bundle, "c1"])
+                    .args(["create", "-b", bundle, scene.id()])
                     .spawn()
                     .unwrap()
             })

@@ -26,7 +26,8 @@ fn created(config: &str) -> Scene {
 }
 
 fn update(scene: &Scene, args: &[&str]) -> Value {
-    let all = ["update"].iter().chain(args).chain(&["c1"]);
+    let id = [scene.id()];
+    let all = ["update"].iter().chain(args).chain(&id);
     let ended = scene.call(all);
     assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{args:?}");
     last(scene).0
@@ -36,7 +37,7 @@ fn update(scene: &Scene, args: &[&str]) -> Value {
 fn update_by_stdin(scene: &Scene, resources: &Value) -> Value {
     let mut command = scene.command(&scene.runtime);
     command
-        .args(["update", "--resources", "-", "c1"])
+        .args(["update", "--resources", "-", scene.id()])
         .stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -117,7 +118,7 @@ fn options_of_the_engines_stay_and_the_state_is_asked_with_them() {
         "64m",
         "--l3-cache-schema",
         "L3:0=f",
-        "c1",
+        scene.id(),
     ];
     assert_eq!(scene.call(args).status, Some(0));
     let calls = scene.calls();
@@ -126,17 +127,17 @@ fn options_of_the_engines_stay_and_the_state_is_asked_with_them() {
     };
     assert_eq!(
         state.args[1..],
-        ["--root", "/r", "--systemd-cgroup", "state", "c1"]
+        ["--root", "/r", "--systemd-cgroup", "state", scene.id()]
     );
     assert_eq!(
         update.args[1..5],
         ["--root", "/r", "--systemd-cgroup", "update"]
     );
-    assert!(
-        update
-            .args
-            .ends_with(&["--l3-cache-schema".into(), "L3:0=f".into(), "c1".into()])
-    );
+    assert!(update.args.ends_with(&[
+        "--l3-cache-schema".into(),
+        "L3:0=f".into(),
+        scene.id().into()
+    ]));
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn a_failed_update_is_not_kept() {
         .env("REAL", &scene.engine)
         .arg("--engine")
         .arg(engine);
-    let ended = Outcome::of(command.args(["update", "--memory", "64m", "c1"]));
+    let ended = Outcome::of(command.args(["update", "--memory", "64m", scene.id()]));
     assert_eq!(ended.status, Some(3), "{}", ended.stderr);
     assert_eq!(scene.bundle.names(), ["config.json", "rootfs"]);
 }
@@ -161,7 +162,7 @@ fn a_failed_update_is_not_kept() {
 #[test]
 fn unranked_and_unknown_containers_are_the_engines_business() {
     let scene = Scene::new(ENGINE, annotated(&[]));
-    let args = ["update", "--memory", "8g", "c1"];
+    let args = ["update", "--memory", "8g", scene.id()];
     assert_eq!(scene.call(args).status, Some(0));
     assert_eq!(scene.calls().pop().unwrap().args[1..], args);
     assert_eq!(scene.bundle.names(), ["config.json", "rootfs"]);
@@ -184,7 +185,8 @@ fn an_update_that_cannot_be_read_is_refused() {
         (["--pids-limit", ""], "--pids-limit"),
     ] {
         let calls = scene.calls().len();
-        let all = ["update"].iter().chain(&args).chain(&["c1"]);
+        let id = [scene.id()];
+        let all = ["update"].iter().chain(&args).chain(&id);
         let ended = scene.call(all);
         assert_eq!(ended.status, Some(1), "{args:?}");
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
