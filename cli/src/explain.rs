@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use packrank_core::host::Roots;
+use packrank_core::place::Cri;
 use packrank_core::policy::{LoadError, Policy};
 use packrank_core::spec::Spec;
 use packrank_shim::bundle::BundleError;
@@ -127,6 +128,12 @@ fn explain(args: &Args) -> Result<Explained, Refused> {
     };
     let hook = hook(args);
     let parsed = Spec::parse(&bytes).map_err(Refusal::from)?;
+    let cri = match (Cri::of_bundle(&folder), &bundle) {
+        // A document alone is explained as the CRI that it names would run it.
+        (None, None) => Cri::named(&parsed.annotations),
+        (known, _) => known,
+    };
+    let parsed = parsed.run_by(cri);
     let claimed = claim.as_ref();
     let planned = planning::ranked(&parsed, &folder, claimed, &policy, roots, hook.as_ref())?;
     let outcome = match planned {

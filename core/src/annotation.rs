@@ -50,8 +50,9 @@ pub struct Request {
     pub gc_signal: Option<String>,
     /// Annotations of ours that belong to other containers of the pod.
     pub others: usize,
-    /// The highest class those claim: what the pod's shared network is for.
-    pub highest_other: Option<Priority>,
+    /// The lowest class those claim. Whether there are such containers is not
+    /// known here.
+    pub lowest_other: Option<Priority>,
 }
 
 /// An annotation that cannot be read.
@@ -153,7 +154,8 @@ impl Request {
                     request.others += 1;
                     let claim = Some(value).filter(|_| key == "priority");
                     let claim = claim.and_then(|class| class.parse().ok());
-                    request.highest_other = request.highest_other.max(claim);
+                    let lowest = [request.lowest_other, claim];
+                    request.lowest_other = lowest.into_iter().flatten().min();
                     continue;
                 }
             };

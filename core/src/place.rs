@@ -1,14 +1,72 @@
 //! Where a container stands: alone, or in which pod.
 //!
-//! In: the annotations that containerd's CRI and CRI-O write themselves. Out: a
-//! [`Place`].
+//! In: the annotations that containerd's CRI and CRI-O write themselves, and
+//! which of the two runs the container. Out: a [`Place`].
 //!
-//! containerd passes on what its configuration names, CRI-O everything that is
-//! not its own, and its own over that. So a pod can write the names of the
-//! engine that it does not run under, and each engine is asked by its names
-//! alone.
+//! Annotations are what somebody wrote. Whether a CRI runs the container is
+//! known by the bundle's place, which only the engine chooses. Under a CRI its
+//! own names count, and the other engine's are worth nothing. Where none is
+//! known, the names put a container in no pod: they can only cost it, since the
+//! grants and limits of every namespace that it names hold for it too.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::policy::Claimant;
+
+/// An engine that runs the containers of pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cri {
+    /// containerd's CRI plugin.
+    Containerd,
+    /// CRI-O.
+    CriO,
+}
+
+/// The containerd namespace of its CRI plugin, which it has for itself.
+const CONTAINERD_NAMESPACE: &str = "k8s.io";
+
+/// Made by CRI-O when it starts: its socket and its containers' exit files.
+const CRIO_FOLDER: &str = "/run/crio";
+
+impl Cri {
+    /// The CRI whose bundle this is. containerd's lie in
+    /// `…/io.containerd.runtime.v2.task/k8s.io/ID`; Docker's and `ctr`'s are in
+    /// namespaces of their own there. CRI-O's lie in
+    /// `…/overlay-containers/ID/userdata` (the storage driver comes first), as
+    /// Podman's do: they are CRI-O's on a node that runs it.
+    #[must_use]
+    pub fn of_bundle(bundle: &Path) -> Option<Cri> {
+        let mut parts = bundle.iter().rev().filter_map(|part| part.to_str());
+        match (parts.next()?, parts.next()?, parts.next()?) {
+            (_, CONTAINERD_NAMESPACE, task) if task.starts_with("io.containerd.runtime.v") => {
+                Some(Cri::Containerd)
+            }
+            ("userdata", _, storage) if storage.ends_with("-containers") => {
+                Path::new(CRIO_FOLDER).is_dir().then_some(Cri::CriO)
+            }
+            _ => None,
+        }
+    }
+
+    /// The CRI that the annotations name, for a document that lies in no bundle:
+    /// whoever only looks at it is taken at its word.
+    #[must_use]
+    pub fn named(annotations: &[(String, String)]) -> Option<Cri> {
+        let has = |name: &str| annotations.iter().any(|(key, _)| key == name);
+        ENGINES
+            .iter()
+            .find_map(|(cri, names)| (has(names.kind) || has(names.namespace)).then_some(*cri))
+    }
+
+    fn names(self) -> &'static Names {
+        let [(_, containerd), (_, crio)] = &ENGINES;
+        match self {
+            Cri::Containerd => containerd,
+            Cri::CriO => crio,
+        }
+    }
+}
 
 /// An engine's names for the same things.
 struct Names {
@@ -20,26 +78,31 @@ struct Names {
     labels: Option<&'static str>,
 }
 
-const ENGINES: [Names; 2] = [
-    // containerd's CRI.
-    Names {
-        kind: "io.kubernetes.cri.container-type",
-        namespace: "io.kubernetes.cri.sandbox-namespace",
-        pod: "io.kubernetes.cri.sandbox-name",
-        container: "io.kubernetes.cri.container-name",
-        sandbox: "io.kubernetes.cri.sandbox-id",
-        labels: None,
-    },
-    // CRI-O. The first is its own; the next three are kubelet's labels, which
-    // it writes as annotations, last of all.
-    Names {
-        kind: "io.kubernetes.cri-o.ContainerType",
-        namespace: "io.kubernetes.pod.namespace",
-        pod: "io.kubernetes.pod.name",
-        container: "io.kubernetes.container.name",
-        sandbox: "io.kubernetes.cri-o.SandboxID",
-        labels: Some("io.kubernetes.cri-o.Labels"),
-    },
+const ENGINES: [(Cri, Names); 2] = [
+    (
+        Cri::Containerd,
+        Names {
+            kind: "io.kubernetes.cri.container-type",
+            namespace: "io.kubernetes.cri.sandbox-namespace",
+            pod: "io.kubernetes.cri.sandbox-name",
+            container: "io.kubernetes.cri.container-name",
+            sandbox: "io.kubernetes.cri.sandbox-id",
+            labels: None,
+        },
+    ),
+    // The first is its own; the next three are kubelet's labels, which it
+    // writes as annotations, last of all.
+    (
+        Cri::CriO,
+        Names {
+            kind: "io.kubernetes.cri-o.ContainerType",
+            namespace: "io.kubernetes.pod.namespace",
+            pod: "io.kubernetes.pod.name",
+            container: "io.kubernetes.container.name",
+            sandbox: "io.kubernetes.cri-o.SandboxID",
+            labels: Some("io.kubernetes.cri-o.Labels"),
+        },
+    ),
 ];
 
 /// What a container is in its pod.
@@ -60,6 +123,8 @@ pub struct Place {
     pub role: Role,
     /// The Kubernetes namespace.
     pub namespace: Option<String>,
+    /// Namespaces that its annotations name and no CRI vouches for.
+    pub unproven: Vec<String>,
     /// The pod's name.
     pub pod: Option<String>,
     /// The container's name in the pod.
@@ -71,46 +136,69 @@ pub struct Place {
 }
 
 impl Place {
-    /// Reads the place from the annotations.
+    /// Reads the place from the annotations of a container that `cri` runs.
     #[must_use]
-    pub fn of(annotations: &[(String, String)]) -> Place {
+    pub fn of(annotations: &[(String, String)], cri: Option<Cri>) -> Place {
         let read = |name: &str| {
             let found = annotations.iter().find(|(k, _)| k == name);
             found.map(|(_, v)| v.clone()).filter(|v| !v.is_empty())
         };
-        let found: Vec<_> = ENGINES
-            .iter()
-            .filter_map(|names| Some((names, read(names.kind)?)))
-            .collect();
-        // What both engines have written, one of them has not; and what none
-        // has is in a pod as soon as it has a namespace.
-        let names = match found[..] {
-            [(names, _)] => Some(names),
-            [] => ENGINES.iter().find(|names| read(names.namespace).is_some()),
-            _ => None,
+        let Some(cri) = cri else {
+            let engines = ENGINES.iter().map(|(_, names)| names);
+            let named = engines.filter_map(|names| match read(names.namespace) {
+                // A pod without a word about its namespace is in one of no name.
+                None => read(names.kind).map(|_| String::new()),
+                namespace => namespace,
+            });
+            return Place {
+                role: Role::Alone,
+                namespace: None,
+                unproven: named.collect(),
+                pod: None,
+                container: None,
+                sandbox: None,
+                labels: Vec::new(),
+            };
         };
-        let role = match (names, &found[..]) {
-            (None, []) => Role::Alone,
-            (_, [_, ..]) if found.iter().all(|(_, kind)| kind == "sandbox") => Role::Sandbox,
-            _ => Role::Container,
-        };
+        let names = cri.names();
         let labels = names
-            .and_then(|names| read(names.labels?))
+            .labels
+            .and_then(read)
             .and_then(|text| serde_json::from_str::<BTreeMap<String, String>>(&text).ok())
             .unwrap_or_default();
         Place {
-            role,
-            // In a pod without a word about its namespace, or with two, the
-            // strictest reading is a namespace of no name.
-            namespace: match role {
-                Role::Alone => None,
-                _ => Some(names.and_then(|n| read(n.namespace)).unwrap_or_default()),
+            role: match read(names.kind).as_deref() {
+                Some("sandbox") => Role::Sandbox,
+                Some(_) => Role::Container,
+                // containerd's namespace has containers that no pod has made.
+                None if read(names.namespace).is_none() => Role::Alone,
+                None => Role::Container,
             },
-            pod: names.and_then(|n| read(n.pod)),
-            container: names.and_then(|n| read(n.container)),
-            sandbox: names.and_then(|n| read(n.sandbox)),
+            // Every container of a CRI is in a pod; one without a word about its
+            // namespace is in one of no name, the strictest reading.
+            namespace: Some(read(names.namespace).unwrap_or_default()),
+            unproven: Vec::new(),
+            pod: read(names.pod),
+            container: read(names.container),
+            sandbox: read(names.sandbox),
             labels: labels.into_iter().collect(),
         }
+    }
+
+    /// Everybody as whom it may be taken. What is claimed must be granted to
+    /// each of them.
+    pub fn claimants<'a>(
+        &'a self,
+        annotations: &'a [(String, String)],
+    ) -> impl Iterator<Item = Claimant<'a>> {
+        let unproven = self.unproven.iter().map(|name| Some(name.as_str()));
+        std::iter::once(self.namespace.as_deref())
+            .chain(unproven)
+            .map(|namespace| Claimant {
+                namespace,
+                labels: &self.labels,
+                annotations,
+            })
     }
 }
 
@@ -118,66 +206,86 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn place(pairs: &[(&str, &str)]) -> Place {
+    fn place(pairs: &[(&str, &str)], cri: Option<Cri>) -> Place {
         let pairs: Vec<_> = pairs
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        Place::of(&pairs)
+        Place::of(&pairs, cri)
     }
 
+    const CONTAINERD: [(&str, &str); 4] = [
+        ("io.kubernetes.cri.container-type", "sandbox"),
+        ("io.kubernetes.cri.container-name", "web"),
+        ("io.kubernetes.cri.sandbox-namespace", "kube-system"),
+        ("io.kubernetes.cri.sandbox-id", "another"),
+    ];
+
+    const CRIO: [(&str, &str); 4] = [
+        ("io.kubernetes.cri-o.ContainerType", "container"),
+        ("io.kubernetes.pod.namespace", "shop"),
+        ("io.kubernetes.cri-o.SandboxID", "abc"),
+        ("io.kubernetes.cri-o.Labels", r#"{"app":"web"}"#),
+    ];
+
     #[test]
-    fn containerd_crio_and_nobody() {
-        let containerd = place(&[
-            ("io.kubernetes.cri.container-type", "container"),
-            ("io.kubernetes.cri.container-name", "web"),
-            ("io.kubernetes.cri.sandbox-namespace", "shop"),
-            ("io.kubernetes.cri.sandbox-id", "abc"),
-        ]);
-        assert_eq!(containerd.role, Role::Container);
-        assert_eq!(containerd.namespace.as_deref(), Some("shop"));
+    fn each_cri_is_asked_by_its_own_names() {
+        let both = [CONTAINERD, CRIO].concat();
+        let containerd = place(&both, Some(Cri::Containerd));
+        assert_eq!(containerd.role, Role::Sandbox);
+        assert_eq!(containerd.namespace.as_deref(), Some("kube-system"));
         assert_eq!(containerd.container.as_deref(), Some("web"));
-        let crio = place(&[
-            ("io.kubernetes.cri-o.ContainerType", "sandbox"),
-            ("io.kubernetes.pod.namespace", "shop"),
-            ("io.kubernetes.cri-o.Labels", r#"{"app":"web"}"#),
-        ]);
-        assert_eq!(crio.role, Role::Sandbox);
+        assert_eq!(containerd.sandbox.as_deref(), Some("another"));
+        assert_eq!(containerd.labels, []);
+        let crio = place(&both, Some(Cri::CriO));
+        assert_eq!(crio.role, Role::Container);
+        assert_eq!(crio.namespace.as_deref(), Some("shop"));
+        assert_eq!(crio.sandbox.as_deref(), Some("abc"));
         assert_eq!(crio.labels, [("app".to_owned(), "web".to_owned())]);
-        let alone = place(&[("org.opencontainers.image.title", "x")]);
-        assert_eq!((alone.role, alone.namespace), (Role::Alone, None));
-        let odd = place(&[("io.kubernetes.cri.container-type", "container")]);
-        assert_eq!(odd.namespace.as_deref(), Some(""));
+        let nameless = place(&CONTAINERD[..1], Some(Cri::Containerd));
+        assert_eq!(nameless.namespace.as_deref(), Some(""));
+        // With the other engine's names alone it is nobody's namespace.
+        let foreign = place(&CONTAINERD, Some(Cri::CriO));
+        assert_eq!(foreign.namespace.as_deref(), Some(""));
     }
 
     #[test]
-    fn the_other_engines_names_are_worth_nothing() {
-        let containerd = [
-            ("io.kubernetes.cri.container-type", "sandbox"),
-            ("io.kubernetes.cri.sandbox-namespace", "kube-system"),
-            ("io.kubernetes.cri.sandbox-id", "another"),
-        ];
-        let crio = [
-            ("io.kubernetes.cri-o.ContainerType", "container"),
-            ("io.kubernetes.pod.namespace", "shop"),
-            ("io.kubernetes.cri-o.SandboxID", "abc"),
-        ];
-        // Without the kind, it is read past.
-        let seen = place(&[&containerd[1..], &crio].concat());
-        assert_eq!(seen.namespace.as_deref(), Some("shop"));
-        assert_eq!(seen.sandbox.as_deref(), Some("abc"));
-        let seen = place(&[&containerd[..1], &crio[1..]].concat());
-        assert_eq!(
-            (seen.role, seen.namespace.as_deref()),
-            (Role::Sandbox, Some(""))
-        );
-        // With both kinds one is a lie: nobody's namespace, and no sandbox
-        // unless both say so.
-        let seen = place(&[&containerd[..], &crio].concat());
-        assert_eq!(
-            (seen.role, seen.namespace.as_deref()),
-            (Role::Container, Some(""))
-        );
-        assert_eq!((seen.sandbox, seen.pod), (None, None));
+    fn names_without_a_cri_only_cost() {
+        let both = [CONTAINERD, CRIO].concat();
+        let seen = place(&both, None);
+        assert_eq!((seen.role, &seen.namespace), (Role::Alone, &None));
+        assert_eq!(seen.unproven, ["kube-system", "shop"]);
+        assert_eq!((&seen.sandbox, &seen.container), (&None, &None));
+        let claimants: Vec<_> = seen.claimants(&[]).map(|c| c.namespace).collect();
+        assert_eq!(claimants, [None, Some("kube-system"), Some("shop")]);
+        assert_eq!(place(&CRIO[..1], None).unproven, [""]);
+        assert_eq!(place(&[("org.example", "x")], None).unproven, [""; 0]);
+    }
+
+    #[test]
+    fn a_cri_is_known_by_its_bundles_place() {
+        for (bundle, cri) in [
+            (
+                "/run/containerd/io.containerd.runtime.v2.task/k8s.io/abc",
+                Some(Cri::Containerd),
+            ),
+            (
+                "/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/abc",
+                Some(Cri::Containerd),
+            ),
+            (
+                "/run/containerd/io.containerd.runtime.v2.task/moby/abc",
+                None,
+            ),
+            (
+                "/run/containerd/io.containerd.runtime.v2.task/default/k8s.io",
+                None,
+            ),
+            ("/tmp/k8s.io/abc", None),
+            ("/bundle", None),
+            (".", None),
+        ] {
+            assert_eq!(Cri::of_bundle(Path::new(bundle)), cri, "{bundle}");
+        }
     }
 }

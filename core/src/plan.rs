@@ -246,8 +246,18 @@ impl Planner<'_> {
         let bound = |profile: Option<&crate::policy::Profile>| {
             profile.and_then(|p| p.get(&key)).map(|r| settle(&r.value))
         };
-        let (least, most) = (bound(limits.map(|l| &l.min)), bound(limits.map(|l| &l.max)));
-        let name = namespace.unwrap_or_default();
+        let least = bound(limits.map(|l| &l.min));
+        let mut name = namespace.unwrap_or_default();
+        let mut most = bound(limits.map(|l| &l.max));
+        // A namespace that is only named takes away, and gives nothing.
+        for unproven in &spec.place.unproven {
+            let limits = policy.limits(Some(unproven));
+            if let Some(other) = bound(limits.map(|l| &l.max))
+                && most.as_ref().is_none_or(|most| most.exceeds(&other, key))
+            {
+                (name, most) = (unproven, Some(other));
+            }
+        }
         if let (Some(value), Some(most)) = (&setting.value, &most)
             && value.exceeds(most, key)
         {

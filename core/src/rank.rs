@@ -7,7 +7,7 @@
 use crate::Priority;
 use crate::annotation::{Quoted, Request};
 use crate::place::{Place, Role};
-use crate::policy::{Claimant, Mode, Policy};
+use crate::policy::{Claimant, Grant, Mode, Policy};
 
 /// A class, who claimed it, and what is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,28 +85,20 @@ impl Rank {
         let own = by_annotation
             .map(|asked| (asked.value, asked.annotation.clone()))
             .or_else(|| runtime.map(|r| (r.priority, r.claimed.clone())));
-        let grant = policy.grant(&Claimant {
-            namespace: place.namespace.as_deref(),
-            labels: &place.labels,
-            annotations,
-        });
-        let mode = grant.and_then(|g| g.mode).unwrap_or(policy.mode);
+        let (grant, claimant, mode) = strictest(place, annotations, policy);
         if mode == Mode::Off {
             return Ok(None);
         }
-        // A sandbox holds the network of the pod's highest container; a claim
-        // above the grant is refused where it is made, at that container.
+        // A sandbox holds the pod's network. Where the pod claims no class for
+        // all, it begins with the lowest that a name claims, whether there is
+        // such a container or not; one that comes brings its own.
         let of_pod = request
-            .highest_other
-            .filter(|_| place.role == Role::Sandbox);
+            .lowest_other
+            .filter(|_| own.is_none() && place.role == Role::Sandbox);
         let of_pod = of_pod
             .zip(grant)
-            .map(|(class, grant)| class.min(grant.highest));
-        let claim = match (own, of_pod) {
-            (Some(own), Some(pod)) if own.0 >= pod => Some(own),
-            (_, Some(pod)) => Some((pod, "the pod's containers".to_owned())),
-            (own, None) => own,
-        };
+            .map(|(class, grant)| (class.min(grant.highest), "the pod's containers".to_owned()));
+        let claim = own.or(of_pod);
         let Some((asked, claimed)) = claim else {
             let default = policy.default_class.map(|priority| Rank {
                 priority,
@@ -127,7 +119,7 @@ impl Rank {
             Some(asked) => Quoted(asked.annotation.clone()).to_string(),
             None => claimed.clone(),
         };
-        let whose = match place.namespace.as_deref() {
+        let whose = match claimant.namespace {
             Some(namespace) => format!("in namespace {namespace:?}"),
             None => "outside Kubernetes".to_owned(),
         };
@@ -155,11 +147,45 @@ impl Rank {
     }
 }
 
+/// The grant that allows least of all by which the container may be taken,
+/// none where one of them has none; whom it is about; and the strictest mode.
+fn strictest<'a>(
+    place: &'a Place,
+    annotations: &'a [(String, String)],
+    policy: &'a Policy,
+) -> (Option<&'a Grant>, Claimant<'a>, Mode) {
+    let mut found = (None, Claimant::default(), Mode::Off);
+    for (index, claimant) in place.claimants(annotations).enumerate() {
+        let grant = policy.grant(&claimant);
+        let mode = grant.and_then(|g| g.mode).unwrap_or(policy.mode);
+        let highest = |grant: Option<&Grant>| grant.map(|g| g.highest);
+        if index == 0 || highest(grant) < highest(found.0) {
+            (found.0, found.1) = (grant, claimant);
+        }
+        found.2 = match (found.2, mode) {
+            (Mode::Enforce, _) | (_, Mode::Enforce) => Mode::Enforce,
+            (Mode::Audit, _) | (_, Mode::Audit) => Mode::Audit,
+            (Mode::Off, Mode::Off) => Mode::Off,
+        };
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Cri;
 
     fn rank(
+        annotations: &[(&str, &str)],
+        runtime: Option<Priority>,
+        extra: &str,
+    ) -> Result<Option<Rank>, String> {
+        rank_by(Some(Cri::Containerd), annotations, runtime, extra)
+    }
+
+    fn rank_by(
+        cri: Option<Cri>,
         annotations: &[(&str, &str)],
         runtime: Option<Priority>,
         extra: &str,
@@ -170,7 +196,7 @@ mod tests {
             .collect();
         let mut policy = Policy::built_in().unwrap();
         policy.merge("p.toml", extra).unwrap();
-        let place = Place::of(&annotations);
+        let place = Place::of(&annotations, cri);
         let pairs = annotations.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let request = Request::parse(pairs, place.container.as_deref()).unwrap();
         let runtime = runtime.map(|priority| RuntimeClaim {
@@ -185,7 +211,7 @@ mod tests {
 
     #[test]
     fn annotation_before_runtime_before_default() {
-        let class = |a: &[(&str, &str)], r, p| rank(a, r, p).unwrap().map(|r| r.priority);
+        let class = |a: &[(&str, &str)], r, p| rank_by(None, a, r, p).unwrap().map(|r| r.priority);
         assert_eq!(class(&[], None, ""), None);
         assert_eq!(
             class(&[], None, "default-class = \"low\""),
@@ -216,19 +242,48 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_has_the_pods_highest_class_within_its_grant() {
-        let pairs = [
-            ("io.kubernetes.cri.container-type", "sandbox"),
-            ("io.kubernetes.cri.sandbox-namespace", "shop"),
-            ("packrank.io/priority", "low"),
-            ("web.packrank.io/priority", "critical"),
-            ("cron.packrank.io/priority", "scavenger"),
-        ];
-        let found = rank(&pairs, None, "").unwrap().unwrap();
-        assert_eq!(
-            (found.priority, &*found.claimed),
-            (Priority::High, "the pod's containers")
+    fn a_name_lifts_no_sandbox() {
+        let sandbox = ("io.kubernetes.cri.container-type", "sandbox");
+        let ghost = ("ghost.packrank.io/priority", "high");
+        let cron = ("cron.packrank.io/priority", "scavenger");
+        let class = |pairs: &[(&str, &str)]| {
+            let found = rank(pairs, None, "").unwrap();
+            found.map(|rank| (rank.priority, rank.claimed))
+        };
+        let pod = ("packrank.io/priority", "low");
+        let by_pod = (Priority::Low, "packrank.io/priority".to_owned());
+        assert_eq!(class(&[sandbox, pod, ghost, cron]), Some(by_pod));
+        let lowest = (Priority::Scavenger, "the pod's containers".to_owned());
+        assert_eq!(class(&[sandbox, ghost, cron]), Some(lowest));
+    }
+
+    #[test]
+    fn a_namespace_that_no_cri_vouches_for_can_only_cost() {
+        let kube_system = ("io.kubernetes.pod.namespace", "kube-system");
+        let shop = ("io.kubernetes.cri.sandbox-namespace", "shop");
+        let less_outside = "[[grant]]\noutside-kubernetes = true\nhighest = \"normal\"\n";
+        let alone = |pairs: &[(&str, &str)], policy| rank_by(None, pairs, None, policy);
+        assert!(alone(&[CRITICAL, kube_system], "").is_ok());
+        let error = alone(&[CRITICAL, kube_system], less_outside).unwrap_err();
+        assert!(
+            error.contains("outside Kubernetes: at most \"normal\""),
+            "{error}"
         );
+        for pairs in [[CRITICAL, kube_system, shop], [CRITICAL, shop, kube_system]] {
+            let error = alone(&pairs, "").unwrap_err();
+            assert!(
+                error.contains("in namespace \"shop\": at most \"high\""),
+                "{error}"
+            );
+        }
+        // Nor does it take anybody out of the policy's sight.
+        let off =
+            "[[grant]]\nnamespace = \"kube-system\"\nhighest = \"critical\"\nmode = \"off\"\n";
+        let found = alone(&[CRITICAL, kube_system], off).unwrap().unwrap();
+        assert_eq!(found.mode, Mode::Enforce);
+        let sandbox = ("io.kubernetes.cri.container-type", "sandbox");
+        let pids = ("packrank.io/pids", "5");
+        assert!(alone(&[sandbox, pids], "").is_err());
     }
 
     #[test]

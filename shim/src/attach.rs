@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use packrank_core::host::Roots;
 use packrank_core::key::Key;
+use packrank_core::place::Cri;
 use packrank_core::policy::{LoadError, Mode};
 use packrank_core::record::{Packs, Record, RecordError};
 use packrank_core::spec::{self, Network, ProcessPart, Spec, SpecError};
@@ -150,9 +151,9 @@ pub fn attach(
 ) -> Result<Option<Vec<String>>, AttachError> {
     let bundle = Bundle::open(&state.bundle, None)?;
     let document = bundle.read()?;
-    let spec = Spec::parse(&document)?;
-    let policy = planning::policy(policy_file)?;
     let path = bundle.path();
+    let spec = Spec::parse(&document)?.run_by(Cri::of_bundle(path));
+    let policy = planning::policy(policy_file)?;
     let planned = planning::ranked(&spec, path, None, &policy, Roots::own(), None)?;
     let Some(planned) = planned else {
         return Ok(None);
@@ -218,6 +219,7 @@ pub fn attach(
             notes.extend(cgroup::apply(&record, &planned)?);
         }
         notes.extend(cgroup::idle(&record, &planned));
+        notes.extend(cgroup::io_class(&record, &planned, &spec));
     }
     Ok(Some(notes))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use packrank_core::annotation::{AnnotationError, Request};
 use packrank_core::host::{Host, Roots};
-use packrank_core::place::{Place, Role};
+use packrank_core::place::{Cri, Place, Role};
 use packrank_core::plan::{self, Inputs, Plan, PlanError};
 use packrank_core::policy::{LoadError, Mode, Policy};
 use packrank_core::rank::{Rank, RankError, RuntimeClaim};
@@ -112,7 +112,7 @@ pub fn plan(
     policy: &Policy,
     roots: Roots,
 ) -> Result<Option<Planned>, Refusal> {
-    let spec = Spec::parse(document)?;
+    let spec = Spec::parse(document)?.run_by(Cri::of_bundle(bundle));
     ranked(&spec, bundle, claim, policy, roots, None)
 }
 

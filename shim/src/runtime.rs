@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use packrank_core::host::Roots;
+use packrank_core::place::Cri;
 use packrank_core::policy::{LoadError, Policy};
 use packrank_core::rank::RuntimeClaim;
 use packrank_core::spec::Spec;
@@ -213,9 +214,10 @@ pub fn rank(
             &built_in
         }
     };
-    let spec = Spec::parse(document).map_err(Refusal::from)?;
-    let hook = hook();
     let path = bundle.path();
+    let spec = Spec::parse(document).map_err(Refusal::from)?;
+    let spec = spec.run_by(Cri::of_bundle(path));
+    let hook = hook();
     let planned = planning::ranked(&spec, path, claim, policy, Roots::own(), hook.as_ref())?;
     let Some(planned) = planned else {
         return Ok(None);

@@ -15,7 +15,7 @@ use std::process::{Command as Process, Stdio};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use packrank_core::host::{Host, Roots};
-use packrank_core::place::Role;
+use packrank_core::place::{Cri, Role};
 use packrank_core::policy::Mode;
 use packrank_core::rank::RuntimeClaim;
 use packrank_core::spec::{DocumentError, Object, Resources, Spec, SpecError, write_resources};
@@ -191,7 +191,7 @@ pub fn resources(
     policy: Option<&Path>,
 ) -> Result<Option<Resulting>, UpdateError> {
     let document = bundle.read()?;
-    let mut spec = Spec::parse(&document)?;
+    let mut spec = Spec::parse(&document)?.run_by(Cri::of_bundle(bundle.path()));
     let policy = planning::policy(policy).map_err(Refusal::from)?;
     let rank = planning::rank(&spec.annotations, &spec.place, claim, &policy)?;
     let ours = rank.is_some_and(|(rank, _)| rank.mode == Mode::Enforce);

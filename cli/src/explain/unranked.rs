@@ -25,7 +25,7 @@ pub(super) fn reason(
     let pairs = spec.annotations.iter();
     let pairs = pairs.map(|(key, value)| (key.as_str(), value.as_str()));
     let request = Request::parse(pairs, spec.place.container.as_deref())?;
-    let by_annotation = request.priority.is_some() || request.highest_other.is_some();
+    let by_annotation = request.priority.is_some() || request.lowest_other.is_some();
     let claimed = by_flag || by_annotation || policy.default_class.is_some();
     Ok(if claimed { OFF } else { UNCLAIMED })
 }

@@ -143,7 +143,7 @@ fn documents() {
             deep("annotations").into_bytes(),
             "config.json: annotations: invalid type: sequence",
         ),
-        (deep("mounts").into_bytes(), "config.json: mounts: "),
+        (deep("mounts").into_bytes(), "config.json: mounts[0]: "),
         (vec![b' '; 100 << 20], "config.json is larger than 16 MiB"),
     ] {
         let seen = sentence(document, &[]);

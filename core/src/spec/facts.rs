@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::object::{DocumentError, Object, json};
 use super::resources::Resources;
 use super::{MOST_BYTES, Spec};
-use crate::place::Place;
+use crate::place::{Cri, Place};
 
 /// Why a config.json cannot be planned for.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,15 @@ impl<'t> Spec<'t> {
         Ok(annotations(&document.object("annotations")?)?)
     }
 
-    /// Reads the document.
+    /// The spec of a container that this CRI runs.
+    #[must_use]
+    pub fn run_by(mut self, cri: Option<Cri>) -> Spec<'t> {
+        self.place = Place::of(&self.annotations, cri);
+        self
+    }
+
+    /// Reads the document of a container that no CRI is known to run: see
+    /// [`Spec::run_by`].
     ///
     /// # Errors
     /// When it is no spec, naming the member.
@@ -148,7 +156,7 @@ impl<'t> Spec<'t> {
         let mounts = document.items("mounts")?;
         let binds = mounts.iter().map(binding).filter_map(Result::transpose);
         Ok(Spec {
-            place: Place::of(&annotations),
+            place: Place::of(&annotations, None),
             resources,
             nofile: nofile.map(|(soft, hard)| Nofile { soft, hard }),
             readonly: root.read("readonly")? == Some(true),

@@ -118,9 +118,8 @@ impl Resources {
         for limit in object.items("hugepageLimits")? {
             let size: Option<String> = limit.read("pageSize")?;
             let bytes: Option<i64> = limit.read("limit")?;
-            if let Ok(bytes) = u64::try_from(bytes.unwrap_or(0)) {
-                hugepages.insert(size.unwrap_or_default(), bytes);
-            }
+            let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
+            hugepages.extend(size.zip(bytes));
         }
         let unified: BTreeMap<String, String> = object.read("unified")?.unwrap_or_default();
         for file in NUMBERS {

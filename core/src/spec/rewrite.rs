@@ -76,10 +76,16 @@ pub fn write_resources(
     writer.hugepages()?;
     writer.io(cgroups)?;
     if let Some(limit) = plan.number(Key::Pids) {
-        writer.limit("pids", limit)?;
+        writer.set("pids", "limit", above_none(limit))?;
         writer.no_file("pids.max")?;
     }
     Ok(())
+}
+
+/// Most engines take a limit of 0 for none. 1 leaves as little to the kernel: no
+/// page, and no process beside the first.
+fn above_none(limit: u64) -> u64 {
+    limit.max(1)
 }
 
 struct Writer<'w, 't> {
@@ -93,12 +99,6 @@ impl Writer<'_, '_> {
     /// Sets a member; one that says so already is left as it is written.
     fn set(&mut self, part: &str, member: &str, number: u64) -> Written {
         self.object.inside(part)?.set(member, number.to_string())
-    }
-
-    /// Sets a part's `limit`. Most engines take 0 for none; 1 leaves as little
-    /// to the kernel: no page, and no process beside the first.
-    fn limit(&mut self, part: &str, number: u64) -> Written {
-        self.set(part, "limit", number.max(1))
     }
 
     /// Sets a v2 file; one that says so already is left as it is written.
@@ -171,9 +171,9 @@ impl Writer<'_, '_> {
     }
 
     fn memory(&mut self) -> Written {
-        let limit = self.plan.number(Key::MemoryLimit);
+        let limit = self.plan.number(Key::MemoryLimit).map(above_none);
         if let Some(limit) = limit {
-            self.limit("memory", limit)?;
+            self.set("memory", "limit", limit)?;
             self.no_file("memory.max")?;
         }
         if let Some((limit, swap)) = limit.zip(self.plan.number(Key::MemorySwap)) {

@@ -102,7 +102,7 @@ fn process(options: &liboci_cli::Exec, spec: &Spec) -> Result<Process, Error> {
         process.set_rlimits(own.rlimits().clone());
     }
     if process.io_priority().is_none() {
-        process.set_io_priority(own.io_priority().clone());
+        process.set_io_priority(*own.io_priority());
     }
     if process.apparmor_profile().is_none() {
         process.set_apparmor_profile(own.apparmor_profile().clone());

@@ -196,6 +196,7 @@ fn plain(limit: &Limit, unlimited: &str) -> String {
         | Limit::Guarantee(_, n)
         | Limit::Reservation(n)
         | Limit::IoWeight(n) => n.to_string(),
+        Limit::IoClass(class) => (*class).to_owned(),
         Limit::Idle(idle) => u8::from(*idle).to_string(),
         Limit::Cpus(text) | Limit::File(_, text) => text.clone(),
     }

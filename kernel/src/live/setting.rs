@@ -53,6 +53,9 @@ pub enum Limit {
     Throttle(usize, Device, Amount),
     /// Weight among siblings.
     IoWeight(u64),
+    /// The most urgent I/O class that its processes' own may have, in the
+    /// kernel's word.
+    IoClass(&'static str),
     /// Bytes in huge pages of one size, such as `2MB`.
     HugePages(String, Amount),
     /// A version 2 file and its text.

@@ -30,6 +30,7 @@ pub(super) fn files(limit: &Limit) -> Row {
         Limit::Throttle(2, ..) => ("blkio", "blkio.throttle.read_bps_device", "rbps", Form::Rates),
         Limit::Throttle(..) => ("blkio", "blkio.throttle.write_bps_device", "wbps", Form::Rates),
         Limit::IoWeight(_) => ("blkio", "blkio.weight", "io.weight", Form::Weight),
+        Limit::IoClass(_) => ("blkio", "blkio.prio.class", "io.prio.class", Form::Words),
         Limit::HugePages(..) => ("hugetlb", "limit_in_bytes", "max", Form::Bytes),
         Limit::File(..) => ("", "", "", Form::Words),
     }

@@ -347,3 +347,23 @@ fn a_limit_does_not_fall_below_what_stays_in_use() {
     assert_eq!(tree.says("memory.max"), "max");
     assert_eq!(set(&tree, Key::MemoryLimit, "64Mi").unwrap().len(), 1);
 }
+
+#[test]
+fn an_io_class_where_the_kernel_has_one() {
+    let idle = [Limit::IoClass("idle")];
+    for (tree, file, says) in [
+        (V2, "X/io.prio.class = no-change\n", "io.prio.class"),
+        (
+            V1,
+            "blkio/X/blkio.prio.class = no-change\n",
+            "blkio:blkio.prio.class",
+        ),
+    ] {
+        let without = Tree::grow(tree);
+        let applied = apply(&without.place, &idle, None).unwrap();
+        assert_eq!((applied.changes.len(), applied.missing.len()), (0, 1));
+        let with = Tree::grow(&format!("{tree}{file}"));
+        assert_eq!(apply(&with.place, &idle, None).unwrap().missing, []);
+        assert_eq!(with.says(says), "idle");
+    }
+}

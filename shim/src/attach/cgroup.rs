@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use packrank_core::host::Host;
 use packrank_core::key::Key;
 use packrank_core::record::Record;
-use packrank_core::spec::{Device, Object, Resources};
-use packrank_core::value::Value;
+use packrank_core::spec::{Device, Object, Resources, Spec};
+use packrank_core::value::{IoPriority, Value};
 use packrank_kernel::live::{self, Limit, Means, Place, Scale, Systemd, Units};
 
 use super::{AttachError, chain};
@@ -47,6 +47,26 @@ pub fn idle(record: &Record, planned: &Planned) -> Vec<String> {
     }
     let marked = place(record).and_then(|place| write(record, &place, &[Limit::Idle(true)]));
     marked.unwrap_or_else(|error| vec![format!("cpu.idle: {}", chain(&error))])
+}
+
+/// Holds its processes to the plan's I/O class, whatever they ask for
+/// themselves. Without the kernel's file for that, their own is all there is.
+/// One that the spec has stays.
+pub fn io_class(record: &Record, planned: &Planned, spec: &Spec<'_>) -> Vec<String> {
+    let class = match planned.process.io_priority {
+        Some(IoPriority::Idle) => "idle",
+        Some(IoPriority::BestEffort(_)) => "restrict-to-be",
+        Some(IoPriority::Realtime(_)) | None => return Vec::new(),
+    };
+    if spec.resources.unified.contains_key("io.prio.class") {
+        return Vec::new();
+    }
+    let held = place(record).and_then(|place| {
+        live::apply(&place, &[Limit::IoClass(class)], None).map_err(live_error(record))
+    });
+    let failed = held.err();
+    let failed = failed.map(|error| format!("io.priority: {}", chain(&error)));
+    failed.into_iter().collect()
 }
 
 /// What outlives its container must not refuse the weight of the next one

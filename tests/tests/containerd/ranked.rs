@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use packrank_tests::containerd::{IMAGE, PACKRANK, said, world};
+use packrank_tests::containerd::{IMAGE, PACKRANK, World, said, world};
 
 #[test]
 fn a_rank_is_in_force_before_the_program_and_gone_after_it() {
@@ -29,6 +29,39 @@ fn a_rank_is_in_force_before_the_program_and_gone_after_it() {
         assert!(engine.ends_with("/runc"), "{engine}");
         world.remove("low");
         assert!(!fs::exists("/run/packrank/packs/low.json").unwrap());
+    });
+}
+
+/// What a shell that Exec adds says to this script.
+fn added(world: &World, id: &str, script: &str) -> String {
+    let words = ["task", "exec", "--exec-id", "one", id, "sh", "-c", script];
+    let ran = world.ctr(&words);
+    assert!(ran.status.success(), "{}", said(&ran));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[test]
+fn a_process_that_exec_adds_is_in_the_plan_too() {
+    world("added", |world| {
+        let class = ["--annotation", "packrank.io/priority=low"];
+        let restricted = ["--annotation", "packrank.io/security=restricted"];
+        world.sleeper(PACKRANK, "free", &class);
+        world.sleeper(PACKRANK, "held", &[class, restricted].concat());
+        // The shim gives it the I/O priority once it runs.
+        let script = "sleep 1; busybox ionice; cat /proc/self/oom_score_adj";
+        let free = added(world, "free", script);
+        let status = added(world, "held", "cat /proc/self/status");
+        for id in ["free", "held"] {
+            world.remove(id);
+        }
+        assert_eq!(free, "best-effort: prio 7\n500\n");
+        let line = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().split_whitespace().next_back()
+        };
+        assert_eq!(line("Uid:"), Some("65534"), "{status}");
+        assert_eq!(line("NoNewPrivs:"), Some("1"));
+        assert_eq!(line("CapBnd:"), Some("0000000000000400"));
     });
 }
 
