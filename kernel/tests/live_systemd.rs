@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -74,11 +75,10 @@ fn reload() {
 }
 
 fn disk() -> Device {
-    let dev = fs::read_to_string("/sys/block/vda/dev").unwrap();
-    let (major, minor) = dev.trim().split_once(':').unwrap();
+    let number = fs::metadata("/dev/vda").unwrap().rdev();
     Device {
-        major: major.parse().unwrap(),
-        minor: minor.parse().unwrap(),
+        major: rustix::fs::major(number),
+        minor: rustix::fs::minor(number),
     }
 }
 

@@ -3,6 +3,7 @@
 # program in the kernel is gone.
 # needs: packrank jq nc
 # timeout: 240
+# machine: qemu
 # tries: 3
 
 packs_up
