@@ -30,7 +30,7 @@ pub use folder::Folder;
 pub use kill::start_time;
 pub use line::Line;
 pub use mounts::{Mounts, Version};
-pub use parse::{flat, io_totals, meminfo, number, v1_totals};
+pub use parse::{Meminfo, Reclaim, arc, flat, io_totals, meminfo, number, reclaim, v1_totals};
 
 /// Why a cgroup could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -223,7 +223,7 @@ impl Kept {
         let before = self.last;
         let sample = self
             .reader
-            .full(&self.cgroup, before.map(|l| l.sample), false, now);
+            .full(&self.cgroup, before.map(|l| l.sample), (false, true), now);
         let own_network = record.network.contains_key(OWN_NETWORK);
         let network = own_network
             .then(|| usage::traffic(proc, record.pid))

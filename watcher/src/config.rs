@@ -58,17 +58,20 @@ impl Default for Config {
     }
 }
 
-/// Memory levels: from stalls or from use, whichever says more.
+/// Memory levels: from stalls for the node's memory or from use, whichever
+/// says more; use alone says at most medium.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct MemoryLevels {
-    /// `some avg10` from which the level is low.
+    /// Percent of the time in which some task waits (PSI `some`) from which the
+    /// level is low.
     pub some_low: u32,
-    /// `some avg10` from which it is medium.
+    /// The same, from which it is medium.
     pub some_medium: u32,
-    /// `full avg10` from which it is high.
+    /// Percent of the time in which every task waits (PSI `full`) from which it
+    /// is high.
     pub full_high: u32,
-    /// `full avg10` from which it is critical.
+    /// The same, from which it is critical.
     pub full_critical: u32,
     /// Memory in use (what is not available) from which the level is low,
     /// medium, high and critical.
@@ -119,6 +122,12 @@ pub struct Ladder {
     pub reclaim_time: u64,
     /// Milliseconds of pressure seen after a kill before the next.
     pub look_again_ms: u64,
+    /// A pack with less than this that only its end would set free is not ended.
+    pub kill_least: u64,
+    /// Seconds after it registered for which a pack counts as starting: an
+    /// engine's create and start take a tenth of a second on an idle node and
+    /// a few seconds on a pressed one.
+    pub starting: u64,
     /// Seconds a killed pack may take to go before it no longer counts.
     pub dying: u64,
     /// Seconds between two signals to the same pack.
@@ -141,6 +150,8 @@ impl Default for Ladder {
             dry: 10,
             reclaim_time: 2,
             look_again_ms: 1_000,
+            kill_least: 4 << 20,
+            starting: 5,
             dying: 5,
             signal_every: 30,
             compact_every: 60,

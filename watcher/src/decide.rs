@@ -9,8 +9,12 @@ mod action;
 mod adapt;
 mod dial;
 mod forecast;
+#[cfg(test)]
+mod gain_tests;
 mod give_back;
 mod histogram;
+#[cfg(test)]
+mod lab;
 mod ladder;
 mod level;
 mod measure;
@@ -18,6 +22,7 @@ mod pack;
 mod protection;
 mod reconcile;
 mod seen;
+mod shortage;
 mod slim;
 mod squeeze;
 mod state;

@@ -10,7 +10,9 @@ use std::path::Path;
 
 use packrank_core::key::Key;
 use packrank_core::record::{Amount, Record};
-use packrank_kernel::cgroup::{Cgroup, Figure, Folder, Line, Reader, flat, meminfo, number};
+use packrank_kernel::cgroup::{
+    Cgroup, Figure, Folder, Line, Reader, arc, flat, meminfo, number, reclaim,
+};
 use packrank_kernel::pressure::Pressure;
 use packrank_kernel::process::usage::interfaces;
 
@@ -27,6 +29,9 @@ pub struct NodeReader {
     cpu: Option<Reader>,
     io: Option<Reader>,
     meminfo: Option<Reader>,
+    vmstat: Option<Reader>,
+    /// Where ZFS is loaded.
+    arc: Option<Reader>,
     stat: Option<Reader>,
     capacity: Option<u64>,
     /// When CPU time was last read, and how much was used by then.
@@ -46,6 +51,8 @@ impl NodeReader {
             cpu: open("pressure/cpu"),
             io: open("pressure/io"),
             meminfo: open("meminfo"),
+            vmstat: open("vmstat"),
+            arc: open("spl/kstat/zfs/arcstats"),
             stat: open("stat"),
             capacity: cpus.map(|n| n.get() as u64 * 100_000),
             used: None,
@@ -71,9 +78,26 @@ impl NodeReader {
             .as_ref()
             .and_then(|r| r.bytes(&mut self.buffer[..]).ok());
         let memory = text.and_then(meminfo);
-        self.node.memory_total = memory.map(|(total, _)| total);
-        self.node.memory_available = memory.map(|(_, available)| available);
+        // Huge pages are no shortage: nobody else was to have them.
+        self.node.memory_total = memory.map(|m| m.total.saturating_sub(m.huge));
+        self.node.memory_available = memory.map(|m| m.available);
+        self.node.swap_free = memory.map(|m| m.swap_free);
+        if let Some(memory) = memory.filter(|m| m.available < m.total / 4) {
+            let zfs = Self::whole(self.arc.as_ref(), &mut self.buffer, arc);
+            let available = memory.available.saturating_add(zfs.unwrap_or(0));
+            self.node.memory_available = Some(available);
+        }
+        self.node.reclaim = Self::whole(self.vmstat.as_ref(), &mut self.buffer, reclaim);
         self.node
+    }
+
+    /// A file of several lines, of which the kernel hands out a page at a time.
+    fn whole<T>(
+        reader: Option<&Reader>,
+        buffer: &mut [u8; BUFFER],
+        parse: fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        parse(reader?.whole(buffer).ok()?)
     }
 
     /// Everything.
@@ -206,6 +230,21 @@ impl PackReader {
         }
     }
 
+    /// What it waited for, and how often it ran into its own limits.
+    pub fn stalls(&self, cgroup: &Cgroup, sample: &mut Sample) {
+        let mut buffer = [0; 4096];
+        let hits = |reader: &Reader| reader.pair(&mut buffer).ok();
+        let hits = self.at_limit.as_ref().and_then(hits);
+        sample.at_limit = hits.map(|[limit, _]| limit);
+        sample.at_high = hits.map(|[_, high]| high);
+        let text = cgroup.unified().and_then(|folder| {
+            let text = folder.read_into("memory.pressure", &mut buffer);
+            text.ok().map(Pressure::parse)
+        });
+        let stalled = text.and_then(|p| Some([p.some?.total, p.full?.total]));
+        sample.stalled = stalled;
+    }
+
     /// What is needed to choose who gives: memory, cache, and whether it lives.
     pub fn quick(&self, cgroup: &Cgroup, before: Option<Sample>, now: Millis) -> Sample {
         let mut buffer = [0; 4096];
@@ -257,25 +296,28 @@ impl PackReader {
         })
     }
 
-    /// Everything. `waits`: also what it waits for, which takes two files more.
+    /// Everything. `waits`: also what it waits for, which takes two files more;
+    /// `stalls`: somebody has waited for memory since.
     pub fn full(
         &self,
         cgroup: &Cgroup,
         before: Option<Sample>,
-        waits: bool,
+        (waits, stalls): (bool, bool),
         now: Millis,
     ) -> Sample {
         let mut buffer = [0; 4096];
         let mut sample = self.quick(cgroup, before, now);
         sample.read = now;
         let mut of = |reader: &Option<Reader>| reader.as_ref()?.read(&mut buffer).ok()?;
-        sample.at_limit = of(&self.at_limit);
         sample.cpu_used = of(&self.cpu);
         sample.cpu_throttled = of(&self.throttled);
         let mut of = |reader: &Option<Reader>| reader.as_ref()?.pair(&mut buffer).ok();
         let (bytes, operations) = (of(&self.io), of(&self.operations));
         sample.io = bytes.zip(operations).map(|([a, b], [c, d])| [a, b, c, d]);
         sample.network = self.network.and_then(traffic);
+        if stalls || sample.at_limit.is_none() {
+            self.stalls(cgroup, &mut sample);
+        }
         (sample.cpu_wait, sample.io_wait) = (None, None);
         if waits && let Some(folder) = cgroup.unified() {
             let mut wait = |name: &str| {
@@ -318,27 +360,4 @@ fn traffic(pid: u32) -> Option<[u64; 2]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_first_line_counts_all_but_waiting() {
-        let stat = b"cpu  10 20 30 400 500 6 7 8 9 10\ncpu0 1 2 3\n";
-        assert_eq!(busy_ticks(stat), Some(10 + 20 + 30 + 6 + 7 + 8));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_a_kernel_prints_is_read_or_left(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = (busy_ticks(&bytes), Pressure::parse(&bytes), meminfo(&bytes));
-        }
-
-        #[test]
-        fn numbers_of_any_size_are_no_reason_to_fall(words in prop::collection::vec("[0-9]{1,30}|[a-z:=.-]{1,6}|\n", 0..80)) {
-            let text = format!("cpu  {}", words.join(" "));
-            let bytes = text.as_bytes();
-            let _ = (busy_ticks(bytes), Pressure::parse(bytes), meminfo(bytes));
-        }
-    }
-}
+mod tests;

@@ -269,7 +269,8 @@ impl Registry {
                 if let Some(slot) = old {
                     self.drop_pack(state, slot);
                 }
-                state.join(&record, &deeds, above, now)
+                let age = age(record.started);
+                state.join(&record, &deeds, above, age, now)
             }
         };
         let guarantee = record.amount(Key::MemoryGuarantee);
@@ -349,6 +350,16 @@ fn runs_in(record: &Record) -> bool {
         .cgroups
         .iter()
         .all(|(controller, path)| place(controller).is_none_or(|actual| actual.starts_with(path)))
+}
+
+/// Milliseconds since a process started, from its clock ticks since boot: a
+/// tick is 10 ms (USER_HZ is 100 for every user program).
+fn age(started: u64) -> u64 {
+    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    // Seconds and hundredths, which is ticks but for the point.
+    let ticks = text.split(' ').next().unwrap_or_default().replace('.', "");
+    let ticks: u64 = ticks.parse().unwrap_or(0);
+    ticks.saturating_sub(started).saturating_mul(10)
 }
 
 /// Takes out of the record what this kernel cannot change while the pack runs,

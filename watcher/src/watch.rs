@@ -16,7 +16,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use packrank_core::record::{Packs, RecordError};
 use packrank_kernel::cgroup::CgroupError;
 
-use crate::decide::Level;
 use crate::exporter::{Apart, Exporter};
 use crate::links::Links;
 use crate::server::Server;
@@ -100,7 +99,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
     for note in watcher.notes.clone() {
         watcher.journal.say(note, None, wall_clock());
     }
-    let mut trigger = Level::None;
+    let mut trigger = false;
     let mut again: Vec<i32> = Vec::new();
     let mut wakes: Vec<Wake> = Vec::with_capacity(poll::MOST);
     loop {
@@ -108,7 +107,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         watcher.look(trigger);
         watcher.tend();
         watcher.tell();
-        trigger = Level::None;
+        trigger = false;
         if watcher.ended() {
             // Whoever registered before this and found us listening is seen by
             // a last look; whoever registers after it finds nobody.
@@ -142,7 +141,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
         }
         for wake in wakes.drain(..) {
             match wake {
-                Wake::Pressure(level) => trigger = trigger.max(level),
+                Wake::Pressure => trigger = true,
                 Wake::Records => watcher.rescan = true,
                 Wake::Pack => watcher.ask_who_lives(),
                 Wake::Links => links.iter_mut().for_each(Links::hear),

@@ -17,9 +17,11 @@ use super::{Cgroup, Folder};
 pub enum Figure {
     /// Bytes charged.
     Memory,
-    /// Bytes of file pages.
+    /// Bytes that can be had back without ending anything: clean file pages
+    /// and, on version 2, reclaimable slab.
     Cache,
-    /// How often the limit was run into.
+    /// How often `memory.max` and `memory.high` were run into, as a pair; on
+    /// version 1 the limit alone.
     AtLimit,
     /// Microseconds of CPU time.
     CpuUsed,
@@ -40,8 +42,10 @@ enum Form {
     Flat(&'static str),
     /// Nanoseconds behind a key.
     FlatNanoseconds(&'static str),
-    /// Both of these, added up.
-    Sum(&'static str, &'static str),
+    /// The first three, those that are there, less the other two.
+    Clean([&'static str; 5]),
+    /// Each by itself.
+    Both(&'static str, &'static str),
     IoStat(usize),
     V1Io,
 }
@@ -52,8 +56,8 @@ type Row = (Figure, &'static str, &'static str, Form, &'static str, Form);
 #[rustfmt::skip]
 static TABLE: [Row; 7] = [
     (Figure::Memory, "memory", "memory.usage_in_bytes", Form::Number, "memory.current", Form::Number),
-    (Figure::Cache, "memory", "memory.stat", Form::Sum("total_inactive_file", "total_active_file"), "memory.stat", Form::Sum("inactive_file", "active_file")),
-    (Figure::AtLimit, "memory", "memory.failcnt", Form::Number, "memory.events", Form::Flat("max")),
+    (Figure::Cache, "memory", "memory.stat", Form::Clean(["total_inactive_file", "total_active_file", "", "total_dirty", "total_writeback"]), "memory.stat", Form::Clean(["inactive_file", "active_file", "slab_reclaimable", "file_dirty", "file_writeback"])),
+    (Figure::AtLimit, "memory", "memory.failcnt", Form::Number, "memory.events", Form::Both("max", "high")),
     (Figure::CpuUsed, "cpuacct", "cpuacct.usage", Form::Nanoseconds, "cpu.stat", Form::Flat("usage_usec")),
     (Figure::CpuThrottled, "cpu", "cpu.stat", Form::FlatNanoseconds("throttled_time"), "cpu.stat", Form::Flat("throttled_usec")),
     (Figure::IoBytes, "blkio", "blkio.throttle.io_service_bytes_recursive", Form::V1Io, "io.stat", Form::IoStat(0)),
@@ -124,7 +128,23 @@ impl Reader {
         Ok(&buffer[..end])
     }
 
-    /// The figure, as one number; for I/O, reading and writing together.
+    /// The same, for files of /proc that have a line for each of many things:
+    /// of these the kernel hands out a page at a time.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn whole<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let mut end = 0;
+        while end < buffer.len() {
+            match self.file.read_at(&mut buffer[end..], end as u64)? {
+                0 => break,
+                more => end += more,
+            }
+        }
+        Ok(&buffer[..end])
+    }
+
+    /// The figure, as one number; of a pair the sum.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -136,17 +156,15 @@ impl Reader {
             Form::Nanoseconds => number(text).map(|n| n / 1_000),
             Form::Flat(key) => flat(text, key.as_bytes()),
             Form::FlatNanoseconds(key) => flat(text, key.as_bytes()).map(|n| n / 1_000),
-            Form::Sum(a, b) => flat(text, a.as_bytes())
-                .zip(flat(text, b.as_bytes()))
-                .map(|(a, b)| a.saturating_add(b)),
-            Form::IoStat(_) | Form::V1Io => {
-                let [read, written] = form.pair(text);
-                Some(read.saturating_add(written))
+            Form::Clean(keys) => clean(text, keys),
+            Form::Both(..) | Form::IoStat(_) | Form::V1Io => {
+                let [one, other] = form.pair(text);
+                Some(one.saturating_add(other))
             }
         })
     }
 
-    /// An I/O figure: reading and writing.
+    /// A figure that is a pair: for I/O, reading and writing.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -163,7 +181,19 @@ impl Form {
                 [totals[from], totals[from + 1]]
             }
             Form::V1Io => v1_totals(text),
+            Form::Both(a, b) => [a, b].map(|key| flat(text, key.as_bytes()).unwrap_or(0)),
+            Form::Number => [number(text).unwrap_or(0), 0],
             _ => [0, 0],
         }
     }
+}
+
+/// `None` where the kernel tells of no file pages.
+fn clean(text: &[u8], [inactive, active, slab, dirty, writeback]: [&str; 5]) -> Option<u64> {
+    let of = |key: &str| flat(text, key.as_bytes());
+    let some = |key| of(key).unwrap_or(0);
+    let back = of(inactive)?
+        .saturating_add(of(active)?)
+        .saturating_add(some(slab));
+    Some(back.saturating_sub(some(dirty).saturating_add(some(writeback))))
 }

@@ -61,16 +61,71 @@ pub fn v1_totals(text: &[u8]) -> [u64; 2] {
     totals
 }
 
-/// Bytes of memory in all, and available, from `/proc/meminfo`.
+/// The node's memory, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Meminfo {
+    /// All of it.
+    pub total: u64,
+    /// What can be allocated without swapping.
+    pub available: u64,
+    /// What is reserved for huge pages, used or not. No allocation but that of
+    /// a huge page can have it, and `available` leaves it out.
+    pub huge: u64,
+    /// Free swap space.
+    pub swap_free: u64,
+}
+
+/// Reads `/proc/meminfo`; `None` without `MemTotal` or `MemAvailable`.
 #[must_use]
-pub fn meminfo(text: &[u8]) -> Option<(u64, u64)> {
+pub fn meminfo(text: &[u8]) -> Option<Meminfo> {
+    let word = |key: &[u8]| {
+        let mut lines = text.split(|byte| *byte == b'\n');
+        lines.find_map(|line| Some(line.strip_prefix(key)?.trim_ascii()))
+    };
+    let of = |key: &[u8]| number(word(key)?.strip_suffix(b"kB")?)?.checked_mul(1024);
+    // Linux before 4.20 counts only the pages of the default size.
+    let pages = || of(b"Hugepagesize:")?.checked_mul(number(word(b"HugePages_Total:")?)?);
+    Some(Meminfo {
+        total: of(b"MemTotal:")?,
+        available: of(b"MemAvailable:")?,
+        huge: of(b"Hugetlb:").or_else(pages).unwrap_or(0),
+        swap_free: of(b"SwapFree:").unwrap_or(0),
+    })
+}
+
+/// Pages that the node has scanned to free memory. Reclaim at a cgroup's own
+/// limit is not counted here (`shrink_inactive_list` in mm/vmscan.c).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reclaim {
+    /// By kswapd, in the background.
+    pub background: u64,
+    /// By tasks that had to wait for it.
+    pub direct: u64,
+}
+
+/// Reads `/proc/vmstat`; `None` where the kernel counts no events.
+#[must_use]
+pub fn reclaim(text: &[u8]) -> Option<Reclaim> {
+    Some(Reclaim {
+        background: flat(text, b"pgscan_kswapd")?,
+        direct: flat(text, b"pgscan_direct")?,
+    })
+}
+
+/// Bytes that ZFS gives back under pressure: its cache above the least it
+/// keeps, from `/proc/spl/kstat/zfs/arcstats`, lines of `name type number`.
+#[must_use]
+pub fn arc(text: &[u8]) -> Option<u64> {
     let of = |key: &[u8]| {
-        text.split(|byte| *byte == b'\n').find_map(|line| {
-            let kib = line.strip_prefix(key)?.trim_ascii().strip_suffix(b"kB")?;
-            number(kib)?.checked_mul(1024)
+        let mut lines = text.split(|byte| *byte == b'\n');
+        lines.find_map(|line| {
+            let mut words = line
+                .split(u8::is_ascii_whitespace)
+                .filter(|word| !word.is_empty());
+            (words.next()? == key).then(|| words.nth(1).and_then(number))?
         })
     };
-    Some((of(b"MemTotal:")?, of(b"MemAvailable:")?))
+    Some(of(b"size")?.saturating_sub(of(b"c_min")?))
 }
 
 /// Both numbers of `cpu.max`: quota in microseconds (`None`: unlimited) and

@@ -34,7 +34,7 @@ const V2: &str = "
     a/b/cgroup.events = populated 1|frozen 0
     a/b/cgroup.freeze = 0
     a/b/memory.current = 4096
-    a/b/memory.stat = anon 1|inactive_file 10|active_file 5
+    a/b/memory.stat = anon 1|inactive_file 10|active_file 5|file_dirty 3|file_writeback 1|slab_reclaimable 4
     a/b/memory.events = low 0|high 2|max 7|oom 1
     a/b/memory.high = max
     a/b/memory.low = 0
@@ -48,7 +48,7 @@ const V1: &str = "
     memory/cgroup.procs = 1
     memory/x/cgroup.procs = 5|6
     memory/x/memory.usage_in_bytes = 4096
-    memory/x/memory.stat = total_inactive_file 10|total_active_file 5
+    memory/x/memory.stat = total_inactive_file 14|total_active_file 5|total_dirty 3|total_writeback 1
     memory/x/memory.failcnt = 7
     memory/x/memory.soft_limit_in_bytes = 9223372036854771712
     cpu/cgroup.procs = 1
@@ -88,7 +88,6 @@ fn both_versions_tell_the_same() {
         let mut read = |figure| cgroup.reader(figure).unwrap().read(&mut buffer).unwrap();
         assert_eq!(read(Figure::Memory), Some(4096));
         assert_eq!(read(Figure::Cache), Some(15));
-        assert_eq!(read(Figure::AtLimit), Some(7));
         assert_eq!(read(Figure::CpuUsed), Some(99));
         assert_eq!(read(Figure::CpuThrottled), Some(3));
         let pair = cgroup
@@ -97,6 +96,9 @@ fn both_versions_tell_the_same() {
             .pair(&mut [0; 512])
             .unwrap();
         assert_eq!(pair, [11, 22]);
+        let limits = cgroup.reader(Figure::AtLimit).unwrap();
+        let high = if text == V2 { 2 } else { 0 };
+        assert_eq!(limits.pair(&mut [0; 512]).unwrap(), [7, high]);
         assert!(cgroup.populated().unwrap());
         assert_eq!(
             cgroup.value(Key::MemoryHigh).unwrap(),
@@ -307,4 +309,41 @@ fn a_signal_reaches_only_the_process_that_was_meant() {
     Cgroup::signal(child.id(), started, 15).unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(Cgroup::signal(child.id(), started, 15).is_err());
+}
+
+#[test]
+fn the_nodes_memory_is_read_with_what_cannot_be_allocated() {
+    let text = b"MemTotal: 1000 kB\nMemAvailable: 60 kB\nSwapFree: 8 kB\nHugetlb: 900 kB\n";
+    let kib = |n: u64| n * 1024;
+    let memory = Meminfo {
+        total: kib(1000),
+        available: kib(60),
+        huge: kib(900),
+        swap_free: kib(8),
+    };
+    assert_eq!(meminfo(text), Some(memory));
+    let old = b"MemTotal: 1000 kB\nMemAvailable: 60 kB\nHugePages_Total: 3\nHugepagesize: 100 kB\n";
+    assert_eq!(
+        meminfo(old).map(|m| (m.huge, m.swap_free)),
+        Some((kib(300), 0))
+    );
+    assert_eq!(meminfo(b"MemTotal: 1000 kB\n"), None);
+}
+
+#[test]
+fn the_nodes_own_reclaim_and_what_zfs_gives_back() {
+    let text = b"pgscan_kswapd 5\npgscan_direct 7\npgscan_direct_throttle 9\n";
+    let scanned = Reclaim {
+        background: 5,
+        direct: 7,
+    };
+    assert_eq!(reclaim(text), Some(scanned));
+    assert_eq!(reclaim(b"nr_free_pages 1\n"), None);
+    let text =
+        b"12 1 0x01\nname type data\nsize                            4    900\nc_min    4 300\n";
+    assert_eq!(arc(text), Some(600));
+    assert_eq!(
+        (arc(b"size 4 1\nc_min 4 300\n"), arc(b"size 4\n")),
+        (Some(0), None)
+    );
 }

@@ -50,7 +50,7 @@ fn decisions(packs: usize, available: u64) -> Vec<Duration> {
     let mut samples = Vec::new();
     for number in 0..packs {
         let record = record(number, 1, &BTreeMap::new());
-        state.join(&record, &Deeds::default(), None, Millis::at(0));
+        state.join(&record, &Deeds::default(), None, 60_000, Millis::at(0));
         samples.push(Some(Sample {
             populated: true,
             memory: Some(number as u64 * 4096 + (1 << 28)),
@@ -81,6 +81,15 @@ fn decisions(packs: usize, available: u64) -> Vec<Duration> {
             sample.at = now;
             sample.cpu_used = Some(look * 1_000_000);
         }
+        // Short of memory, somebody waits for it all the time.
+        let total = if available < 5 { look * 5_000_000 } else { 0 };
+        let waits = Some(Stall { avg10: 0, total });
+        let node = Node {
+            weighed: true,
+            memory_some: waits,
+            memory_full: waits,
+            ..node
+        };
         let seen = Observation {
             node,
             packs: &samples,
@@ -118,7 +127,7 @@ fn passes(real: &Real) {
                 for ((cgroup, reader), before) in all.iter().zip(&mut samples) {
                     let sample = match quick {
                         true => reader.quick(cgroup, *before, Millis::at(look)),
-                        false => reader.full(cgroup, *before, false, Millis::at(look)),
+                        false => reader.full(cgroup, *before, (false, true), Millis::at(look)),
                     };
                     *before = Some(std::hint::black_box(sample));
                 }

@@ -12,11 +12,16 @@
 //!
 //! At critical cache is asked for last: the stall that is to end makes that as
 //! slow as all else, and an end is one short write.
+//!
+//! Who holds nothing that only his end would set free is not ended, and does
+//! not spare the class above. Lives and use are taken only while the level is
+//! what it is held at, not for the while that it is held.
 
 use packrank_core::Priority;
 use packrank_core::record::Amount;
 
-use super::level::memory_used;
+use super::level::memory_lacks;
+use super::shortage::Mark;
 use super::time::percent_of;
 use super::{Action, Actions, Deed, Knob, Level, Millis, Node, Resource, Slot, State, Why};
 use crate::decide::pack::Killed;
@@ -27,13 +32,23 @@ const ASKED_AT_ONCE: usize = 4;
 /// How long an answer is waited for, in milliseconds.
 const ANSWER_MS: u64 = 10_000;
 
+/// A clamp, and what everybody waited for before it: hundredths of a percent,
+/// added up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clamped {
+    at: Millis,
+    mark: Mark,
+    before: u64,
+}
+
 /// Takes what the level allows.
 pub(super) fn climb(state: &mut State, node: &Node, now: Millis, actions: &mut Actions) {
     let level = state.memory.level();
     if level < Level::High {
-        state.proof.restart(node, now);
+        state.proof.restart(&state.shortage, now);
     }
     if level == Level::None {
+        state.last_clamp = None;
         return;
     }
     let mut step = Step {
@@ -61,9 +76,11 @@ struct Step<'a> {
 impl Step<'_> {
     fn climb(&mut self) {
         // As it was found: who is killed in this look has not given it yet.
-        let scavengers = self.state.any_lives(Priority::Scavenger);
+        let scavengers = self.state.any_holds(Priority::Scavenger);
         if self.level == Level::Critical {
-            self.end(scavengers);
+            if self.state.present == Level::Critical {
+                self.end(scavengers);
+            }
             self.ask(scavengers);
             return;
         }
@@ -92,7 +109,7 @@ impl Step<'_> {
     fn end(&mut self, scavengers: bool) {
         if scavengers {
             self.kill(Priority::Scavenger, false);
-        } else if self.state.any_lives(Priority::Low) {
+        } else if self.state.any_holds(Priority::Low) {
             self.protect();
             if self.freeze() {
                 self.kill(Priority::Low, false);
@@ -212,7 +229,7 @@ impl Step<'_> {
         if !self.proven() {
             return;
         }
-        let Some(slot) = self.state.to_kill(class) else {
+        let Some(slot) = self.state.to_kill(class, self.now) else {
             return;
         };
         if self.push(Some(slot), Deed::Kill) {
@@ -223,12 +240,12 @@ impl Step<'_> {
                 });
             }
             self.state.last_kill = Some((slot, self.now));
-            self.state.proof.restart(self.node, self.now);
+            self.state.proof.restart(&self.state.shortage, self.now);
         }
     }
 
-    /// Whether it still presses: by stalls since the last kill (the average
-    /// still shows those before it), or by memory in use.
+    /// Whether it still presses: by stalls since the last kill, or by memory
+    /// in use while somebody waits for it.
     fn proven(&mut self) -> bool {
         let look = self.state.config.ladder.look_again_ms;
         let (node, now) = (self.node, self.now);
@@ -236,17 +253,19 @@ impl Step<'_> {
             .state
             .last_kill
             .is_none_or(|(_, at)| now.since(at) >= look);
-        let used = memory_used(&self.state.config, node) >= Level::High;
-        let Some(fresh) = self.state.proof.look(node, now, look) else {
+        let short = &self.state.shortage;
+        let used = memory_lacks(&self.state.config, node, short, now) >= Level::High;
+        let Some(fresh) = self.state.proof.look(short, now, look) else {
             return since_kill && used;
         };
         // Only what is recent counts.
-        self.state.proof.restart(node, now);
+        self.state.proof.restart(&self.state.shortage, now);
         let full = u64::from(self.state.config.memory.full_high) * 100;
         since_kill && (used || fresh.full >= full)
     }
 
-    /// Stops every low pack; whether all that can be stopped are.
+    /// Stops every low pack that holds something; whether all that may be
+    /// stopped are.
     fn freeze(&mut self) -> bool {
         let mut all = true;
         for index in 0..self.state.classes[Priority::Low as usize].len() {
@@ -255,7 +274,7 @@ impl Step<'_> {
                 continue;
             };
             let tried = pack.clamped.is_some_and(|at| !self.now.passed(at, 5));
-            if !pack.lives() || pack.frozen || tried {
+            if !self.state.may_end(pack, self.now) || pack.frozen || tried {
                 continue;
             }
             if !self.push(Some(slot), Deed::Freeze) {
@@ -272,26 +291,47 @@ impl Step<'_> {
         all
     }
 
-    /// Lowers `memory.high` of the normal pack that has most to give.
+    /// Lowers `memory.high` of the normal pack that has most to give: its cache,
+    /// or, where it has none, its further growth. Not of one that waits at its
+    /// own limit already, and not again when the clamp before made everybody
+    /// together wait more than they did.
     fn clamp(&mut self) {
         let (now, every) = (self.now, self.state.config.ladder.clamp_every);
+        let short = &self.state.shortage;
+        let (before, mark) = (short.all_fresh, short.mark());
+        let worse = |last: &Clamped| {
+            let since = short.all_since(last.mark, now.since(last.at));
+            !now.passed(last.at, every) || since.is_none_or(|since| since > last.before)
+        };
+        if self.state.last_clamp.as_ref().is_some_and(worse) {
+            return;
+        }
+        let least = self.state.config.ladder.reclaim_least;
         let gain = |pack: &super::Pack| {
             let high = pack.dial(Knob::MemoryHigh);
             let due = pack.clamped.is_none_or(|at| now.passed(at, every));
             let above = pack.memory()?.checked_sub(high.press_floor)?;
-            (pack.lives() && due && high.can_give() && above > 0).then_some(above)
+            let has = pack.reclaimable() >= least || pack.growth > 0;
+            let free = pack.lives() && due && high.can_give() && !pack.waits_for_itself(now);
+            (free && has && above > 0).then_some(above)
         };
         let Some((slot, _)) = self.state.most(Priority::Normal, gain) else {
             return;
         };
-        let left = 100 - self.state.config.ladder.clamp_step.min(100);
+        let step = self.state.config.ladder.clamp_step.min(100);
         if let Some(pack) = self.state.pack_mut(slot) {
             let used = pack.memory().unwrap_or(0);
+            let given = percent_of(step, used).min(pack.reclaimable());
             let high = pack.dial_mut(Knob::MemoryHigh);
-            let to = Amount::At(percent_of(left, used).max(high.press_floor));
+            let to = Amount::At(used.saturating_sub(given).max(high.press_floor));
             high.press(Some(to.min(high.target())));
             pack.clamped = Some(now);
             self.state.changed(slot);
+            self.state.last_clamp = Some(Clamped {
+                at: now,
+                mark,
+                before,
+            });
         }
     }
 

@@ -3,6 +3,7 @@
 //! In: stalls and use, look by look. Out: a [`Level`] that rises at once and
 //! falls only after it has been lower for a while.
 
+use super::shortage::{Fresh, Shortage};
 use super::{Millis, Node, Pack, Stall, time::scaled};
 use crate::config::Config;
 use packrank_core::Priority;
@@ -72,13 +73,12 @@ fn reached(value: u64, thresholds: &[u32; 4], unit: u64) -> Level {
 /// Hundredths of a percent in one percent: what pressure files print.
 const HUNDREDTHS: u64 = 100;
 
-/// Memory's level as it is now, from the ten-second averages, from the stalls
-/// since the last look, and from use.
-pub(super) fn memory_now(config: &Config, node: &Node, fresh: Fresh) -> Level {
+/// Memory's level as it is now: from what is waited for, and from use. Use
+/// alone is no shortage: it goes above medium, where packs are ended, only
+/// while somebody waits for the node's memory.
+pub(super) fn memory_now(config: &Config, node: &Node, short: &Shortage, now: Millis) -> Level {
     let levels = &config.memory;
-    let avg = |stall: Option<Stall>| stall.map_or(0, |s| u64::from(s.avg10));
-    let some = avg(node.memory_some).max(fresh.some);
-    let full = avg(node.memory_full).max(fresh.full);
+    let Fresh { some, full } = short.fresh;
     let at = |value: u64, threshold: u32| value >= u64::from(threshold) * HUNDREDTHS;
     let stalls = match () {
         () if at(full, levels.full_critical) => Level::Critical,
@@ -87,16 +87,27 @@ pub(super) fn memory_now(config: &Config, node: &Node, fresh: Fresh) -> Level {
         () if at(some, levels.some_low) => Level::Low,
         () => Level::None,
     };
+    let cache = memory_used(config, node, 0).min(Level::Medium);
     stalls
-        .max(memory_used(config, node))
-        .max(node.memory_trigger)
+        .max(cache)
+        .max(memory_lacks(config, node, short, now))
 }
 
-/// Memory's level by use alone, which knows no lag.
-pub(super) fn memory_used(config: &Config, node: &Node) -> Level {
+/// Memory's level by use while somebody waits for it, which knows no lag. What
+/// can be swapped out is not used up.
+pub(super) fn memory_lacks(config: &Config, node: &Node, short: &Shortage, now: Millis) -> Level {
+    let some = u64::from(config.memory.some_low) * HUNDREDTHS;
+    match short.presses(node, some, now) {
+        true => memory_used(config, node, node.swap_free.unwrap_or(0)),
+        false => Level::None,
+    }
+}
+
+fn memory_used(config: &Config, node: &Node, beside: u64) -> Level {
     match (node.memory_total, node.memory_available) {
         (Some(total @ 1..), Some(available)) => {
-            let used = scaled(total.saturating_sub(available), 1_000, total);
+            let left = available.saturating_add(beside);
+            let used = scaled(total.saturating_sub(left), 1_000, total);
             reached(used, &config.memory.used, 10)
         }
         _ => Level::None,
@@ -104,10 +115,10 @@ pub(super) fn memory_used(config: &Config, node: &Node) -> Level {
 }
 
 /// The level of CPU or I/O: how long some task waits, on the node and, where
-/// that is known, in the packs that are to be spared. A pack that its own
-/// quota holds back waits for nobody else, and the node counts its waiting all
-/// the same: without somebody to spare there is no pressure, or a squeezed
-/// pack would keep itself squeezed.
+/// that is known, in the packs that are to be spared: `packs`, without those
+/// that their own limit holds back. Such a pack waits for nobody else, and the
+/// node counts its waiting all the same: without somebody to spare there is no
+/// pressure, or a squeezed pack would keep itself squeezed.
 pub(super) fn waiting<'a>(
     thresholds: &[u32; 4],
     node: Option<Stall>,
@@ -119,7 +130,7 @@ pub(super) fn waiting<'a>(
     if node == Level::None {
         return node;
     }
-    let spared = packs.filter(|(pack, _)| pack.facts.class > Priority::Low && !pack.held_back);
+    let spared = packs.filter(|(pack, _)| pack.facts.class > Priority::Low);
     let levels = spared.map(|(_, wait)| match wait {
         Some(wait) => node.min(reached(u64::from(wait), thresholds, HUNDREDTHS)),
         // This kernel does not tell of one pack.
@@ -168,93 +179,49 @@ impl Gauge {
     }
 }
 
-/// Stalls since a moment, in hundredths of a percent of the time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Fresh {
-    pub some: u64,
-    pub full: u64,
-}
-
-/// The share of time stalled since a moment, from the running totals: the
-/// ten-second average still shows what a kill has already cured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Window {
-    start: Option<(Millis, u64, u64)>,
-}
-
-impl Window {
-    pub fn restart(&mut self, node: &Node, now: Millis) {
-        self.start = totals(node).map(|(some, full)| (now, some, full));
-    }
-
-    /// The shares, once the window is `least` milliseconds long.
-    pub fn look(&mut self, node: &Node, now: Millis, least: u64) -> Option<Fresh> {
-        let Some((start, some, full)) = self.start else {
-            self.restart(node, now);
-            return None;
-        };
-        let long = now.since(start);
-        if long < least.max(1) {
-            return None;
-        }
-        let (some_now, full_now) = totals(node)?;
-        // Microseconds in milliseconds: a tenth of a percent is one; times ten.
-        let share = |total: u64, before: u64| scaled(total.saturating_sub(before), 10, long);
-        Some(Fresh {
-            some: share(some_now, some),
-            full: share(full_now, full),
-        })
-    }
-}
-
-fn totals(node: &Node) -> Option<(u64, u64)> {
-    Some((node.memory_some?.total, node.memory_full?.total))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn node(some: u32, full: u32, used: u64) -> Node {
-        let stall = |percent| {
-            Some(Stall {
-                avg10: percent * 100,
-                total: 0,
-            })
-        };
-        Node {
-            memory_total: Some(100),
-            memory_available: Some(100 - used),
-            memory_some: stall(some),
-            memory_full: stall(full),
-            ..Node::default()
-        }
-    }
-
     #[test]
-    fn stalls_or_use_whichever_says_more() {
+    fn what_is_waited_for_or_use_whichever_says_more() {
         for (some, full, used, level) in [
             (9, 0, 79, Level::None),
             (10, 0, 0, Level::Low),
             (25, 9, 0, Level::Medium),
-            (0, 10, 0, Level::High),
+            (10, 10, 0, Level::High),
             (99, 25, 0, Level::Critical),
             (0, 0, 80, Level::Low),
             (10, 0, 87, Level::Medium),
-            (0, 0, 92, Level::High),
-            (0, 0, 97, Level::Critical),
+            (10, 0, 92, Level::High),
+            (10, 0, 97, Level::Critical),
+            (9, 0, 99, Level::Medium),
         ] {
-            let got = memory_now(
-                &Config::default(),
-                &node(some, full, used),
-                Fresh::default(),
+            let node = Node {
+                memory_total: Some(100),
+                memory_available: Some(100 - used),
+                memory_some: Some(Stall::default()),
+                memory_full: Some(Stall::default()),
+                ..Node::default()
+            };
+            let mut short = Shortage::default();
+            short.fresh = Fresh {
+                some: some * 100,
+                full: full * 100,
+            };
+            let level_of =
+                |node: &Node| memory_now(&Config::default(), node, &short, Millis::at(0));
+            assert_eq!(
+                level_of(&node),
+                level,
+                "some {some} full {full} used {used}"
             );
-            assert_eq!(got, level, "some {some} full {full} used {used}");
+            let swap = Node {
+                swap_free: Some(50),
+                ..node
+            };
+            assert!(level_of(&swap) <= level.min(Level::Medium).max(level_of(&Node::default())));
         }
-        assert_eq!(
-            memory_now(&Config::default(), &Node::default(), Fresh::default()),
-            Level::None
-        );
     }
 
     #[test]
@@ -273,19 +240,5 @@ mod tests {
         gauge.update(Level::Low, Millis::at(70_000), 30);
         gauge.update(Level::None, Millis::at(81_000), 30);
         assert_eq!(gauge.level(), Level::Low, "it was low ten seconds ago");
-    }
-
-    #[test]
-    fn fresh_stalls_are_a_share_of_the_time_since() {
-        let at = |total| Node {
-            memory_some: Some(Stall { avg10: 0, total }),
-            memory_full: Some(Stall { avg10: 0, total }),
-            ..Node::default()
-        };
-        let mut window = Window::default();
-        assert_eq!(window.look(&at(1_000), Millis::at(0), 500), None);
-        assert_eq!(window.look(&at(2_000), Millis::at(499), 500), None);
-        let fresh = window.look(&at(126_000), Millis::at(500), 500).unwrap();
-        assert_eq!(fresh.full, 2_500, "125 ms of 500 is 25 %");
     }
 }

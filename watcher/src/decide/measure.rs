@@ -3,8 +3,21 @@
 //! In: samples some seconds apart. Out: rates, growth, forecasts; then the
 //! limits that follow use, and broken bounds.
 
+use packrank_core::record::Amount;
+
 use super::time::scaled;
 use super::{Actions, Knob, Millis, Node, Pack, Slot, State, adapt, violation};
+
+/// The limits of I/O.
+const IO: [Knob; 4] = [
+    Knob::ReadBps,
+    Knob::WriteBps,
+    Knob::ReadIops,
+    Knob::WriteIops,
+];
+
+/// Use of an I/O limit, in percent, from which it holds a pack back.
+const FULL: u64 = 95;
 
 /// Looks at every pack whose figures are new and old enough apart.
 pub(super) fn packs(state: &mut State, node: &Node, now: Millis, actions: &mut Actions) {
@@ -41,7 +54,7 @@ impl Pack {
             return;
         };
         let span = seen.at.since(before.at);
-        if let (Some(m0), Some(m1)) = (before.memory(), seen.memory()) {
+        if let (Some(m0), Some(m1)) = (before.working_set(), seen.working_set()) {
             self.growth = scaled(m1.saturating_sub(m0), 1_000, span);
         }
         let steps = config.adaptive.horizon / config.adaptive.every.max(1);
@@ -58,6 +71,11 @@ impl Pack {
             // A twentieth of the time: less is the quota's own rhythm.
             self.held_back = t1.saturating_sub(t0) > span * 1_000 / 20;
         }
+        self.io_held_back = IO.into_iter().any(|knob| {
+            let most = self.dial(knob).wrote().and_then(Amount::number);
+            let rate = self.rate(knob).zip(most);
+            rate.is_some_and(|(rate, most)| scaled(rate, 100, most) >= FULL)
+        });
     }
 
     /// What it uses of what a knob limits, in the knob's base unit.

@@ -8,6 +8,7 @@ use packrank_core::key::Key;
 use packrank_core::record::{Amount, Deeds, GuaranteeFile, Mode, OnViolation, Record, Taken};
 
 use super::forecast::Forecasts;
+use super::shortage::Weighed;
 use super::slim::Slim;
 use super::time::percent_of;
 use super::violation::Broken;
@@ -51,7 +52,12 @@ pub struct Pack {
     pub(super) killed: Option<Killed>,
     /// Its own CPU quota held it back of late.
     pub(super) held_back: bool,
-    /// Bytes a second, of late; shrinking is 0.
+    /// So did one of its I/O limits.
+    pub(super) io_held_back: bool,
+    /// From when on it is no longer starting.
+    pub(super) started: Millis,
+    pub(super) weighed: Weighed,
+    /// Bytes a second that its working set grew, of late; shrinking is 0.
     pub(super) growth: u64,
     pub(super) dry_until: Millis,
     pub(super) reclaiming: Option<Millis>,
@@ -115,6 +121,9 @@ impl Pack {
                 stuck: false,
             }),
             held_back: false,
+            io_held_back: false,
+            started: now,
+            weighed: Weighed::default(),
             growth: 0,
             dry_until: Millis::at(0),
             reclaiming: None,
@@ -165,6 +174,12 @@ impl Pack {
         &self.forecasts
     }
 
+    /// What it uses of what a knob limits, in the knob's base unit.
+    #[must_use]
+    pub fn uses(&self, knob: Knob) -> Option<u64> {
+        self.rate(knob)
+    }
+
     /// Whether it can be taken from at all: it lives, is not dying, and may be
     /// touched.
     pub(super) fn lives(&self) -> bool {
@@ -184,10 +199,16 @@ impl Pack {
         self.seen?.memory()
     }
 
-    /// Bytes of memory it needs: what is charged less what can be had back.
+    /// Bytes of memory it needs, which only its end sets free: what is charged
+    /// less what can be had back.
     pub(super) fn working_set(&self) -> Option<u64> {
-        let seen = self.seen.as_ref()?;
-        Some(seen.memory()?.saturating_sub(seen.cache().unwrap_or(0)))
+        self.seen?.working_set()
+    }
+
+    /// Whether its end would set at least so much free. What is not known may
+    /// be much.
+    pub(super) fn holds_at_least(&self, bytes: u64) -> bool {
+        self.lives() && self.working_set().is_none_or(|held| held >= bytes)
     }
 
     /// Its values that are not the plan's.

@@ -3,7 +3,9 @@
 //! In: nothing but numbers that somebody read. Out: an [`Observation`]. What
 //! could not be read is `None`, which is neither zero nor an old value.
 
-use super::{Level, Millis};
+use packrank_kernel::cgroup::Reclaim;
+
+use super::Millis;
 
 /// One look at the node.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,12 +20,19 @@ pub struct Observation<'a> {
 /// The node as a whole.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Node {
-    /// What a pressure trigger has just said: the averages lag behind it.
-    pub memory_trigger: Level,
-    /// Bytes of memory.
+    /// A pressure trigger has just fired: the stall lies in the last half
+    /// second.
+    pub memory_trigger: bool,
+    /// Every pack's stalls were read with this look.
+    pub weighed: bool,
+    /// Bytes of memory, without what is reserved for huge pages.
     pub memory_total: Option<u64>,
     /// Bytes that can be had without swapping.
     pub memory_available: Option<u64>,
+    /// Bytes of free swap.
+    pub swap_free: Option<u64>,
+    /// Pages that the node itself scanned to free memory, in all.
+    pub reclaim: Option<Reclaim>,
     /// Time in which some task waited for memory.
     pub memory_some: Option<Stall>,
     /// Time in which every task waited for memory.
@@ -59,10 +68,15 @@ pub struct Sample {
     pub populated: bool,
     /// Bytes charged to it.
     pub memory: Option<u64>,
-    /// Bytes of these that are file pages, which can be had back.
+    /// Bytes of these that can be had back without ending it.
     pub cache: Option<u64>,
     /// How often it ran into its memory limit.
     pub at_limit: Option<u64>,
+    /// How often it ran into its `memory.high`.
+    pub at_high: Option<u64>,
+    /// Microseconds in which some, and in which every task of it waited for
+    /// memory.
+    pub stalled: Option<[u64; 2]>,
     /// Microseconds of CPU time.
     pub cpu_used: Option<u64>,
     /// Microseconds for which its quota held it back.

@@ -21,6 +21,8 @@ pub(super) struct Slim {
     network: [u64; 2],
     cpu_wait: u32,
     io_wait: u32,
+    at_high: u32,
+    stalled: [u32; 2],
     files: u8,
     connections: u8,
     disk: u8,
@@ -33,6 +35,16 @@ fn told(n: u64) -> Option<u64> {
 
 fn wait(n: u32) -> Option<u32> {
     (n != u32::MAX).then_some(n)
+}
+
+/// A running total as far as it fits: differences of such are right as long as
+/// they fit themselves.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is kept"
+)]
+fn low_half(n: u64) -> u32 {
+    (n as u32).min(u32::MAX - 1)
 }
 
 fn percent(n: u8) -> Option<u8> {
@@ -52,6 +64,10 @@ impl From<&Sample> for Slim {
             network: sample.network.unwrap_or([NONE; 2]),
             cpu_wait: sample.cpu_wait.unwrap_or(u32::MAX),
             io_wait: sample.io_wait.unwrap_or(u32::MAX),
+            at_high: sample.at_high.map_or(u32::MAX, low_half),
+            stalled: sample
+                .stalled
+                .map_or([u32::MAX; 2], |both| both.map(low_half)),
             // More than 254 percent of a limit is 254.
             files: sample.files.map_or(u8::MAX, |n| n.min(254)),
             connections: sample.connections.map_or(u8::MAX, |n| n.min(254)),
@@ -70,8 +86,32 @@ impl Slim {
         told(self.cache)
     }
 
+    /// What is charged less what can be had back.
+    pub fn working_set(&self) -> Option<u64> {
+        Some(self.memory()?.saturating_sub(self.cache().unwrap_or(0)))
+    }
+
     pub fn at_limit(&self) -> Option<u64> {
         told(self.at_limit)
+    }
+
+    /// A running total of 32 bits.
+    pub fn at_high(&self) -> Option<u32> {
+        wait(self.at_high)
+    }
+
+    /// How often it ran into its own `memory.max` or `memory.high`: a running
+    /// total of 32 bits.
+    pub fn hits(&self) -> Option<u32> {
+        let (limit, high) = (self.at_limit().map(low_half), self.at_high());
+        let hits = limit.unwrap_or(0).wrapping_add(high.unwrap_or(0));
+        limit.or(high).map(|_| hits)
+    }
+
+    /// Running totals of 32 bits, of microseconds: they begin anew after 71
+    /// minutes of stalls.
+    pub fn stalled(&self) -> Option<[u32; 2]> {
+        wait(self.stalled[0]).map(|some| [some, self.stalled[1]])
     }
 
     pub fn cpu_used(&self) -> Option<u64> {
@@ -131,6 +171,7 @@ mod tests {
         assert_eq!((slim.io(2), slim.network(0)), (Some(3), None));
         assert_eq!((slim.files(), slim.disk()), (Some(254), None));
         assert_eq!((slim.cpu_wait(), slim.populated), (None, true));
-        assert!(size_of::<Option<Slim>>() <= 112);
+        assert_eq!((slim.stalled(), slim.at_high()), (None, None));
+        assert!(size_of::<Option<Slim>>() <= 120);
     }
 }

@@ -64,13 +64,18 @@ fn down(state: &mut State, class: Priority, knobs: &[Knob]) -> bool {
         let Some(pack) = state.pack_mut(slot) else {
             continue;
         };
-        if !pack.lives() {
+        // Of one that was looked at once it is not known what it uses.
+        if !pack.lives() || pack.measured.is_none() {
             continue;
         }
         let mut gave = false;
         for knob in knobs {
             let used = pack.rate(*knob);
             if !pack.dial(*knob).can_give() {
+                continue;
+            }
+            // Who uses no more than is left to him has nothing to give.
+            if used.is_some_and(|used| used <= pack.dial(*knob).press_floor) {
                 continue;
             }
             let dial = pack.dial_mut(*knob);

@@ -5,8 +5,10 @@
 use packrank_core::Priority;
 use packrank_core::record::{Amount, Deeds, Record};
 
-use super::level::{Fresh, Window, memory_now, waiting};
+use super::ladder::Clamped;
+use super::level::{memory_now, waiting};
 use super::protection::Ancestor;
+use super::shortage::{Shortage, Window};
 use super::slim::Slim;
 use super::squeeze::Squeezer;
 use super::{Above, Action, Deed, Gauge, Knob, Level, Millis, Observation, Outcome, Pack};
@@ -24,10 +26,12 @@ pub struct State {
     pub(super) memory: Gauge,
     pub(super) cpu: Gauge,
     pub(super) io: Gauge,
-    window: Window,
-    pub(super) fresh: Fresh,
+    pub(super) shortage: Shortage,
+    /// Memory's level as it is, which the gauge holds for a while.
+    pub(super) present: Level,
     /// Stalls since the last kill.
     pub(super) proof: Window,
+    pub(super) last_clamp: Option<Clamped>,
     pub(super) last_kill: Option<(Slot, Millis)>,
     pub(super) compacted: Option<Millis>,
     pub(super) given_back: Option<Millis>,
@@ -41,10 +45,6 @@ pub struct State {
     any_unsaved: bool,
 }
 
-/// Shortest stretch from which a share of stalled time is told, in
-/// milliseconds: the window of the pressure triggers.
-const FRESH_MS: u64 = 500;
-
 impl State {
     /// Nothing seen yet.
     #[must_use]
@@ -57,9 +57,10 @@ impl State {
             memory: Gauge::default(),
             cpu: Gauge::default(),
             io: Gauge::default(),
-            window: Window::default(),
-            fresh: Fresh::default(),
+            shortage: Shortage::default(),
+            present: Level::None,
             proof: Window::default(),
+            last_clamp: None,
             last_kill: None,
             compacted: None,
             given_back: None,
@@ -73,15 +74,19 @@ impl State {
         }
     }
 
-    /// A pack registered, or is found again with what was done to it.
+    /// A pack registered, or is found again with what was done to it. `age`: the
+    /// milliseconds since its first process started.
     pub fn join(
         &mut self,
         record: &Record,
         deeds: &Deeds,
         above: Option<Above>,
+        age: u64,
         now: Millis,
     ) -> Slot {
-        let pack = Pack::new(&self.config, record, deeds, above, now);
+        let mut pack = Pack::new(&self.config, record, deeds, above, now);
+        let starting = self.config.ladder.starting.saturating_mul(1_000);
+        pack.started = now.plus(starting.saturating_sub(age));
         let class = pack.facts.class as usize;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.packs.push(None);
@@ -98,6 +103,7 @@ impl State {
         if let Some(pack) = self.packs.get_mut(slot.0 as usize).and_then(Option::take) {
             self.classes[pack.facts.class as usize].retain(|s| *s != slot);
             self.free.push(slot);
+            self.shortage.lose(&pack);
             self.protection_due = true;
         }
     }
@@ -120,6 +126,8 @@ impl State {
             new.believe(before.wrote().filter(|_| same));
         }
         pack.killed = old.killed;
+        pack.started = old.started;
+        pack.weighed = old.weighed;
         pack.forecasts = old.forecasts;
         pack.broken = old.broken;
         self.classes[old.facts.class as usize].retain(|s| *s != slot);
@@ -154,6 +162,12 @@ impl State {
     #[must_use]
     pub fn alert(&self) -> bool {
         self.memory.level() > Level::None
+    }
+
+    /// Whether every pack's stalls are wanted with the next look.
+    #[must_use]
+    pub fn weighs(&self, now: Millis) -> bool {
+        self.shortage.due(now)
     }
 
     /// Whether something taken is still to be given back, or being done.
@@ -286,25 +300,25 @@ impl State {
                 }
             }
         }
-        if let Some(fresh) = self.window.look(&seen.node, now, FRESH_MS) {
-            self.fresh = fresh;
-            self.window.restart(&seen.node, now);
-        }
+        self.shortage.look(&seen.node, &mut self.packs, now);
         let hold = self.config.hold;
-        let memory = memory_now(&self.config, &seen.node, self.fresh);
-        self.memory.update(memory, now, hold);
+        self.present = memory_now(&self.config, &seen.node, &self.shortage, now);
+        self.memory.update(self.present, now, hold);
         let packs = || self.packs.iter().flatten();
         let wait = |p: &Pack| p.seen.and_then(|s| s.cpu_wait());
         let cpu = waiting(
             &self.config.cpu.some,
             seen.node.cpu_some,
-            packs().map(|p| (p, wait(p))),
+            packs().filter(|p| !p.held_back).map(|p| (p, wait(p))),
         );
         let wait = |p: &Pack| p.seen.and_then(|s| s.io_wait());
+        // What a pack reads again and again at its own memory limit it waits
+        // for by its own doing.
+        let itself = |p: &&Pack| p.io_held_back || p.waits_for_itself(now);
         let io = waiting(
             &self.config.io.some,
             seen.node.io_some,
-            packs().map(|p| (p, wait(p))),
+            packs().filter(|p| !itself(p)).map(|p| (p, wait(p))),
         );
         self.cpu.update(cpu, now, hold);
         self.io.update(io, now, hold);

@@ -1,8 +1,9 @@
 //! Who gives.
 //!
 //! In: a class, and what each of its packs has to give. Out: the one that
-//! frees most and grew fastest; equals are told apart by their ids, so that
-//! equal nodes choose equally.
+//! frees most and grew fastest: what only its end sets free, not its clean
+//! cache, which can be had without. Equals are told apart by their ids, so
+//! that equal nodes choose equally.
 
 use packrank_core::Priority;
 
@@ -16,9 +17,23 @@ const ASK_AGAIN_MS: u64 = 200;
 const GROWTH_SECONDS: u64 = 10;
 
 impl State {
-    /// Whether any pack of the class could still give what it holds.
-    pub(super) fn any_lives(&self, class: Priority) -> bool {
-        self.of_class(class).any(|(_, pack)| pack.lives())
+    /// Whether any pack of the class holds what its end would set free.
+    pub(super) fn any_holds(&self, class: Priority) -> bool {
+        let least = self.config.ladder.kill_least;
+        self.of_class(class)
+            .any(|(_, pack)| pack.holds_at_least(least))
+    }
+
+    /// Whether a pack may be stopped or ended now: it holds something, and it
+    /// is not starting while one of its class lives that is not. Amid its
+    /// engine's create and start its end is an error that nobody understands.
+    pub(super) fn may_end(&self, pack: &Pack, now: Millis) -> bool {
+        let starts = |pack: &Pack| now < pack.started;
+        let settled = || {
+            let mut class = self.of_class(pack.facts.class);
+            class.any(|(_, other)| other.lives() && !starts(other))
+        };
+        pack.holds_at_least(self.config.ladder.kill_least) && !(starts(pack) && settled())
     }
 
     pub(super) fn of_class(&self, class: Priority) -> impl Iterator<Item = (Slot, &Pack)> {
@@ -39,11 +54,12 @@ impl State {
     }
 
     /// Who is killed next.
-    pub(super) fn to_kill(&self, class: Priority) -> Option<Slot> {
+    pub(super) fn to_kill(&self, class: Priority, now: Millis) -> Option<Slot> {
         let gain = |pack: &Pack| {
             let growth = pack.growth.saturating_mul(GROWTH_SECONDS);
-            let held = pack.memory().unwrap_or(0);
-            pack.lives().then_some(held.saturating_add(growth))
+            let held = pack.working_set().unwrap_or(0);
+            self.may_end(pack, now)
+                .then_some(held.saturating_add(growth))
         };
         self.most(class, gain).map(|(slot, _)| slot)
     }

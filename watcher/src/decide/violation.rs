@@ -43,22 +43,10 @@ pub(super) fn check(
         .at_limit()
         .zip(seen.at_limit())
         .is_some_and(|(a, b)| b > a);
-    let io = [
-        Knob::ReadBps,
-        Knob::WriteBps,
-        Knob::ReadIops,
-        Knob::WriteIops,
-    ];
-    let io_full = io.into_iter().any(|knob| {
-        let most = pack.dial(knob).wrote().and_then(|a| a.number());
-        pack.rate(knob)
-            .zip(most)
-            .is_some_and(|(rate, most)| scaled(rate, 100, most) >= 95)
-    });
     let rows = [
         (Alert::MemoryAtLimit, full || ran_into, 0),
         (Alert::CpuThrottled, pack.held_back, bounds.throttled),
-        (Alert::IoThrottled, io_full, bounds.throttled),
+        (Alert::IoThrottled, pack.io_held_back, bounds.throttled),
         (Alert::Files, counts(seen.files()), 0),
         (Alert::Connections, counts(seen.connections()), 0),
         (Alert::DiskSpace, counts(seen.disk()), 0),

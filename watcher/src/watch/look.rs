@@ -71,6 +71,8 @@ pub struct Watcher {
     whole: bool,
     looks: usize,
     turn: Turn,
+    /// The node's stalls when every pack's were last read.
+    stalled: Option<u64>,
 }
 
 impl Watcher {
@@ -113,6 +115,7 @@ impl Watcher {
             whole: false,
             looks: 0,
             turn: Turn::default(),
+            stalled: None,
             roots,
             config,
             notes,
@@ -143,9 +146,8 @@ impl Watcher {
         self.ends = true;
     }
 
-    /// Figures, decision, deeds. `trigger`: the level that a pressure trigger
-    /// stands for, if one fired.
-    pub fn look(&mut self, trigger: Level) {
+    /// Figures, decision, deeds. `trigger`: a pressure trigger fired.
+    pub fn look(&mut self, trigger: bool) {
         let now = self.now();
         let every = self.config.adaptive.every;
         self.whole = self.full_at.is_none_or(|at| now.passed(at, every));
@@ -153,12 +155,22 @@ impl Watcher {
             true => self.node.all(now),
             false => self.node.memory(),
         };
+        let pressed = self.state.alert() || trigger;
         self.last.memory_trigger = trigger;
+        self.last.weighed = self.whole || trigger || (pressed && self.state.weighs(now));
+        let total = self.last.memory_some.map(|stall| stall.total);
+        let stalls = total.is_none() || total != self.stalled;
+        if self.last.weighed {
+            self.stalled = total;
+        }
         if self.whole {
             self.full_at = Some(now);
-            self.read_all(now);
-        } else if self.state.alert() || trigger > Level::None {
+            self.read_all(stalls, now);
+        } else if pressed {
             self.read_givers(now);
+        }
+        if self.last.weighed && !self.whole {
+            self.read_stalls();
         }
         if self.ends {
             self.read_ends();
@@ -201,7 +213,7 @@ impl Watcher {
     }
 
     /// Every pack's figures.
-    fn read_all(&mut self, now: Millis) {
+    fn read_all(&mut self, stalls: bool, now: Millis) {
         let waits = [self.last.cpu_some, self.last.io_some]
             .into_iter()
             .flatten()
@@ -211,7 +223,10 @@ impl Watcher {
         for (kept, sample) in packs {
             let Some(kept) = kept else { continue };
             let asleep = kept.reader.asleep(&kept.cgroup, *sample, waits, told, now);
-            let full = || kept.reader.full(&kept.cgroup, *sample, waits, now);
+            let full = || {
+                kept.reader
+                    .full(&kept.cgroup, *sample, (waits, stalls), now)
+            };
             *sample = Some(asleep.unwrap_or_else(full));
         }
     }
@@ -231,6 +246,16 @@ impl Watcher {
             let Some(kept) = kept else { continue };
             if critical || kept.class <= Priority::Low {
                 *sample = Some(kept.reader.quick(&kept.cgroup, *sample, now));
+            }
+        }
+    }
+
+    /// What every pack waited for.
+    fn read_stalls(&mut self) {
+        let packs = self.registry.kept.iter().zip(&mut self.registry.samples);
+        for (kept, sample) in packs {
+            if let (Some(kept), Some(sample)) = (kept, sample) {
+                kept.reader.stalls(&kept.cgroup, sample);
             }
         }
     }

@@ -15,14 +15,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use packrank_kernel::cgroup::Cgroup;
 use packrank_kernel::pressure::{Kind, Trigger};
 
-use crate::decide::Level;
 use crate::{Config, Roots};
 
 /// Why the loop woke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// A trigger fired that stands for this level.
-    Pressure(Level),
+    /// A pressure trigger fired.
+    Pressure,
     /// A record came, changed or went.
     Records,
     /// A pack ended, or was frozen or thawed.
@@ -54,7 +53,7 @@ const TRIGGERS: u64 = 7 << 32;
 /// Everything that is polled.
 pub struct Poll {
     epoll: Epoll,
-    triggers: Vec<(Trigger, Level)>,
+    triggers: Vec<Trigger>,
     records: Inotify,
     packs: Inotify,
     signals: SignalFd,
@@ -87,23 +86,23 @@ impl Poll {
         poll.epoll.add(&poll.signals, readable(STOP))?;
         let file = roots.proc.join("pressure/memory");
         let levels = [
-            (Kind::Some, config.memory.some_low, Level::Low),
-            (Kind::Full, config.memory.full_high, Level::High),
+            (Kind::Some, config.memory.some_low),
+            (Kind::Full, config.memory.full_high),
         ];
-        for (kind, percent, level) in levels {
+        for (kind, percent) in levels {
             match Trigger::arm(&file, kind, percent) {
                 Ok(trigger) => {
                     let token = TRIGGERS + poll.triggers.len() as u64;
                     let event = EpollEvent::new(EpollFlags::EPOLLPRI, token);
                     match poll.epoll.add(&trigger, event) {
-                        Ok(()) => poll.triggers.push((trigger, level)),
+                        Ok(()) => poll.triggers.push(trigger),
                         Err(error) => poll.notes.push(format!("no pressure trigger: {error}")),
                     }
                 }
                 Err(error) => poll.notes.push(format!("no pressure trigger: {error}")),
             }
         }
-        if let Some((trigger, _)) = poll.triggers.first() {
+        if let Some(trigger) = poll.triggers.first() {
             let window = trigger.window().as_millis();
             poll.notes
                 .push(format!("pressure triggers have windows of {window} ms"));
@@ -202,14 +201,7 @@ impl Poll {
             SCRAPE => Wake::Scrape,
             LINKS => Wake::Links,
             client if client < RECORDS => Wake::Client(i32::try_from(client).unwrap_or(-1)),
-            trigger => {
-                let at = usize::try_from(trigger - TRIGGERS).unwrap_or(usize::MAX);
-                Wake::Pressure(
-                    self.triggers
-                        .get(at)
-                        .map_or(Level::None, |(_, level)| *level),
-                )
-            }
+            _ => Wake::Pressure,
         }
     }
 }

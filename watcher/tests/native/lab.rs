@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use packrank_core::record::{Packs, Record};
@@ -23,6 +25,8 @@ pub struct Lab {
     name: String,
     pods: Vec<Pod>,
     watcher: Option<Child>,
+    /// Somebody waits for memory, says /proc.
+    short: Arc<AtomicBool>,
 }
 
 pub struct Pod {
@@ -50,8 +54,10 @@ impl Lab {
             name,
             pods: Vec::new(),
             watcher: None,
+            short: Arc::default(),
         };
         lab.used(10);
+        lab.reclaim();
         lab.policy(
             "[watch]\nhold = 1\nlinger = 600\nadaptive.every = 1\nladder.give-back-every = 1\n\
              ladder.dying = 1\n",
@@ -71,12 +77,49 @@ impl Lab {
     pub fn policy(&self, text: &str) {
         let policy = self.folder.path().join("etc");
         fs::create_dir_all(&policy).unwrap();
+        // Sleeping processes hold next to nothing.
+        let text = format!("{text}ladder.kill-least = 0\nladder.starting = 0\n");
         fs::write(policy.join("policy.toml"), text).unwrap();
         fs::set_permissions(policy.join("policy.toml"), Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// So many percent of memory are in use, says /proc.
+    /// The node reclaims for as long as it is short.
+    fn reclaim(&self) {
+        let path = self.folder.path().join("proc/vmstat");
+        let short = Arc::downgrade(&self.short);
+        let file = fs::File::create(path).unwrap();
+        let mut pages = 0;
+        let mut tell = move || {
+            pages += 1;
+            let text = format!("pgscan_kswapd {pages:>10}\npgscan_direct {pages:>10}\n");
+            file.write_all_at(text.as_bytes(), 0).unwrap();
+        };
+        tell();
+        std::thread::spawn(move || {
+            while let Some(short) = short.upgrade() {
+                if short.load(Ordering::Relaxed) {
+                    tell();
+                }
+                drop(short);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+    }
+
+    /// So many percent of memory are in use, says /proc, and from 92 on that
+    /// is too much: somebody waits for it.
     pub fn used(&self, percent: u64) {
+        self.well_used(percent);
+        self.reclaims(percent >= 92);
+    }
+
+    /// Whether the node scans its memory and makes tasks wait for it.
+    pub fn reclaims(&self, does: bool) {
+        self.short.store(does, Ordering::Relaxed);
+    }
+
+    /// So many percent are in use, and nobody waits for any.
+    pub fn well_used(&self, percent: u64) {
         let text = format!(
             "MemTotal:       1000000 kB\nMemFree: 0 kB\nMemAvailable:    {} kB\n",
             (100 - percent) * 10_000

@@ -45,6 +45,25 @@ fn the_scavenger_gives_and_nobody_else() {
 }
 
 #[test]
+fn memory_that_is_merely_used_ends_nobody() {
+    let Some(mut lab) = Lab::new("used") else {
+        return;
+    };
+    let packs = ["scavenger", "low", "normal"].map(|class| lab.pack(class, json!({})));
+    lab.watch();
+    lab.well_used(99);
+    lab.wait("memory is well used", |lab| {
+        let node = lab.ask(json!({ "verb": "node" }));
+        node["pressure"]["memory"] == "medium"
+    });
+    lab.pass(3_000);
+    for pack in packs {
+        assert!(lab.alive(pack), "{}", lab.said());
+    }
+    assert!(!lab.said().contains(": freeze"), "{}", lab.said());
+}
+
+#[test]
 fn what_was_frozen_is_thawed_also_by_another_watcher() {
     let Some(mut lab) = Lab::new("thaw") else {
         return;

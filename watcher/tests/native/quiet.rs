@@ -9,14 +9,13 @@ use packrank_core::record::{Amount, GuaranteeFile};
 use packrank_kernel::cgroup::CgroupError;
 use packrank_skipped::skipped;
 use packrank_watcher::Config;
-use packrank_watcher::decide::Level;
 use packrank_watcher::watch::Watcher;
 use serde_json::json;
 
 use crate::lab::Lab;
 
 /// A look; how often it asked for memory.
-fn look(watcher: &mut Watcher, trigger: Level) -> u64 {
+fn look(watcher: &mut Watcher, trigger: bool) -> u64 {
     let asked = measure(|| watcher.look(trigger)).count_total;
     watcher.tend();
     asked
@@ -32,14 +31,17 @@ fn from_a_trigger_to_the_deed_nothing_is_allocated() {
     let [scavenger, low] = ["scavenger", "low"].map(|class| lab.pack(class, limits.clone()));
     // It asked for a signal that it ignores: SIGURG.
     let normal = lab.pack("normal", json!({ "options": { "gc-signal": 23 } }));
-    let mut watcher = Watcher::new(lab.roots(), Config::default(), false).unwrap();
+    let mut config = Config::default();
+    (config.ladder.kill_least, config.ladder.starting) = (0, 0);
+    let mut watcher = Watcher::new(lab.roots(), config, false).unwrap();
     assert_eq!(watcher.records().count(), 3);
     for _ in 0..3 {
-        look(&mut watcher, Level::None);
+        look(&mut watcher, false);
     }
 
     lab.used(93);
-    let asked = look(&mut watcher, Level::High);
+    lab.pass(50);
+    let asked = look(&mut watcher, true);
     assert_eq!(asked, 0, "allocations until the scavenger was killed");
     lab.wait("the scavenger is dead", |lab| !lab.alive(scavenger));
     assert!(lab.alive(low));
@@ -47,7 +49,7 @@ fn from_a_trigger_to_the_deed_nothing_is_allocated() {
     lab.used(98);
     // Figures of who gives are read every 200 ms; then it is known to be dead.
     lab.pass(250);
-    let asked = look(&mut watcher, Level::High);
+    let asked = look(&mut watcher, true);
     assert_eq!(asked, 0, "allocations until low was frozen");
     // On a slow machine its second has passed, and it is killed at once.
     let frozen = lab.pod(low).cgroup.frozen().unwrap();
@@ -55,7 +57,7 @@ fn from_a_trigger_to_the_deed_nothing_is_allocated() {
     // One kill, then a second of looking before the next.
     let begin = std::time::Instant::now();
     while lab.alive(low) {
-        assert_eq!(look(&mut watcher, Level::None), 0, "until low was killed");
+        assert_eq!(look(&mut watcher, false), 0, "until low was killed");
         assert!(begin.elapsed() < Duration::from_secs(30), "low lives");
         lab.pass(100);
     }

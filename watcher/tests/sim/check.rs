@@ -1,6 +1,6 @@
 //! What must be true after every step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use packrank_core::Priority;
 use packrank_core::record::{Amount, Mode};
@@ -8,6 +8,7 @@ use packrank_watcher::decide::{
     Action, Deed, Knob, Level, Observation, Resource, Sample, Slot, State, Why,
 };
 
+use crate::gain::{Clamp, LEAST, gains, held};
 use crate::node::{Container, World};
 
 /// What is remembered of the actions so far, independently of the watcher.
@@ -21,6 +22,9 @@ pub struct Checker {
     changes: BTreeMap<(Slot, Knob), Vec<u64>>,
     /// What was pressed before this watcher came is not its doing.
     primed: bool,
+    /// Times, and what packs had waited for memory by then.
+    pub suffered: VecDeque<(u64, u64)>,
+    pub clamp: Option<Clamp>,
 }
 
 /// Milliseconds for which a pack that was just killed does not count.
@@ -47,6 +51,12 @@ impl Checker {
     }
 
     pub fn check(&mut self, step: &Step<'_>) -> Result<(), String> {
+        let now = step.world.now;
+        if step.state.level(Resource::Memory) == Level::None {
+            self.clamp = None;
+        }
+        self.suffered
+            .retain(|(at, _)| now.saturating_sub(*at) <= 1_000);
         for action in step.actions {
             let Some(slot) = action.slot else { continue };
             let of = |c: &&Container| c.slot == slot;
@@ -64,7 +74,9 @@ impl Checker {
                 _ => {}
             }
         }
-        self.squeezes(step)
+        let squeezes = self.squeezes(step);
+        self.suffered.push_back((now, step.world.suffered));
+        squeezes
     }
 
     fn one(&mut self, step: &Step<'_>, action: &Action, pack: &Container) -> Result<(), String> {
@@ -76,6 +88,8 @@ impl Checker {
         let pressed = matches!(action.why, Why::Pressure(Resource::Memory, _));
         match action.deed {
             Deed::Kill if pressed => {
+                gains(step, pack)?;
+                self.starts(step, pack)?;
                 self.lower_live(step, class)?;
                 if class > Priority::Low {
                     return Err("killed a class that is never killed".into());
@@ -89,6 +103,8 @@ impl Checker {
                 }
             }
             Deed::Freeze => {
+                gains(step, pack)?;
+                self.starts(step, pack)?;
                 self.lower_live(step, class)?;
                 if class != Priority::Low {
                     return Err("froze another class than low".into());
@@ -163,17 +179,19 @@ impl Checker {
         Ok(())
     }
 
-    /// No pack of a lower class lives that was not killed just now.
+    pub fn dying(&self, slot: Slot, now: u64) -> bool {
+        let killed = self.killed.get(&slot);
+        killed.is_some_and(|at| now - at <= DYING)
+    }
+
+    /// No pack of a lower class lives that holds something and was not killed
+    /// just now.
     fn lower_live(&self, step: &Step<'_>, class: Priority) -> Result<(), String> {
         let now = step.world.now;
         for pack in step.world.containers.iter().filter(|c| c.class() < class) {
             let seen = sample(step.seen, pack.slot);
-            let alive = seen.is_none_or(|s| s.populated);
-            let dying = self
-                .killed
-                .get(&pack.slot)
-                .is_some_and(|at| now - at <= DYING);
-            if alive && !dying {
+            let alive = seen.is_none_or(|s| s.populated && held(s).is_none_or(|n| n >= LEAST));
+            if alive && !self.dying(pack.slot, now) {
                 return Err(format!(
                     "{} ({}) still has its life",
                     pack.record.id,
@@ -226,8 +244,12 @@ impl Checker {
                 .killed
                 .get(&pack.slot)
                 .is_some_and(|at| step.world.now - at <= DYING);
+            let floor = dial.press_floor;
+            let uses = (!matches!(knob, Knob::CpuQuota | Knob::ReadBps))
+                || step.state.pack(pack.slot).and_then(|p| p.uses(knob)) > Some(floor);
             if alive
                 && !dying
+                && uses
                 && dial.plan().is_some_and(|p| p != Amount::Unlimited)
                 && dial.can_give()
             {
@@ -256,7 +278,9 @@ impl Checker {
                     .map_or(primed, |b| pressed < *b);
                 let fair = match (knob, pack.class()) {
                     _ if !less => Ok(()),
-                    (Knob::MemoryHigh, Priority::Normal) => self.lower_live(step, Priority::Normal),
+                    (Knob::MemoryHigh, Priority::Normal) => self
+                        .lower_live(step, Priority::Normal)
+                        .and_then(|()| self.clamped(step, pack)),
                     (_, Priority::Scavenger) if knob != Knob::MemoryHigh => Ok(()),
                     (_, Priority::Low) if knob != Knob::MemoryHigh => {
                         self.scavengers_at_floor(step, knob)
@@ -270,7 +294,7 @@ impl Checker {
     }
 }
 
-fn sample(seen: &Observation<'_>, slot: Slot) -> Option<Sample> {
+pub fn sample(seen: &Observation<'_>, slot: Slot) -> Option<Sample> {
     seen.packs.get(slot.0 as usize).copied().flatten()
 }
 

@@ -13,12 +13,17 @@
 )]
 
 mod check;
+mod churn;
 mod fault;
+mod gain;
+mod habit;
 mod node;
 mod rng;
 mod run;
 
 use fault::Fault;
+use node::Kind;
+use rng::Rng;
 use run::{Shape, run};
 
 fn number(name: &str) -> Option<u64> {
@@ -33,6 +38,9 @@ fn small(seed: u64, print: bool) -> Shape {
         faults: [0, 0, 5, 25][seed as usize % 4],
         churn: !seed.is_multiple_of(3),
         only: None,
+        kind: Kind::Any,
+        attacker: None,
+        waves: false,
         print,
     }
 }
@@ -65,6 +73,58 @@ fn thousands_of_small_nodes() {
         sums[0] > seeds && sums[1] > seeds && sums[2] > seeds / 10,
         "nothing was tried"
     );
+}
+
+/// Nothing can be gained on such a node: no pack is ended, stopped or held.
+fn takes_nothing(seed: u64, shape: Shape) {
+    let history = live(seed, shape);
+    assert_eq!(history.taken, 0, "seed {seed}: {shape:?}");
+}
+
+/// Huge pages, caches that count as used, and whatever fills a node that is
+/// well: selves that stall, hoard and fork are on it too.
+#[test]
+fn a_node_that_is_full_and_well_loses_nobody() {
+    for seed in 0..100 {
+        let shape = Shape {
+            kind: Kind::Full,
+            ..small(seed, false)
+        };
+        takes_nothing(seed, shape);
+    }
+}
+
+/// A search for the behaviour by which one pack makes others suffer, on a node
+/// that has room for all that its packs may have.
+#[test]
+fn an_attacker_ends_nobody_where_nothing_is_short() {
+    let mut rng = Rng(1);
+    for seed in 0..200 {
+        let shape = Shape {
+            kind: if seed % 2 == 0 {
+                Kind::Roomy
+            } else {
+                Kind::Full
+            },
+            attacker: Some(rng.next()),
+            seconds: 180,
+            churn: false,
+            ..small(seed, false)
+        };
+        takes_nothing(seed, shape);
+    }
+}
+
+#[test]
+fn starts_in_waves_on_forty_packs() {
+    for seed in 0..20 {
+        let shape = Shape {
+            packs: 40,
+            waves: true,
+            ..small(seed, false)
+        };
+        live(seed, shape);
+    }
 }
 
 #[test]
@@ -126,6 +186,9 @@ fn a_day() {
         faults: 2,
         churn: true,
         only: None,
+        kind: Kind::Any,
+        attacker: None,
+        waves: false,
         print: false,
     };
     println!("{:?}", live(4711, shape));
@@ -139,6 +202,9 @@ fn ten_thousand_packs() {
         faults: 2,
         churn: false,
         only: None,
+        kind: Kind::Any,
+        attacker: None,
+        waves: false,
         print: false,
     };
     // Their calm takes 15 minutes of looks at 10 000 packs.

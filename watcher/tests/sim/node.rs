@@ -3,21 +3,26 @@
 
 use packrank_core::Priority;
 use packrank_core::record::{Amount, Record};
-use packrank_watcher::decide::{Knob, Level, Millis, Node, Sample, Slot, Stall};
+use packrank_kernel::cgroup::Reclaim;
+use packrank_watcher::decide::{Knob, Millis, Node, Sample, Slot, Stall};
 use serde_json::json;
+
+use crate::habit::{Habit, live};
 
 use crate::rng::Rng;
 
 pub const MIB: u64 = 1 << 20;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Habit {
-    Steady,
-    Grows,
-    Leaks,
-    Bursts,
-    Idles,
-    Caches,
+/// What the node is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Too small for its packs, or not.
+    Any,
+    /// Full and well: most of its memory is huge pages, or a cache that counts
+    /// as used, and whatever its packs may have is left.
+    Full,
+    /// Nobody can make it short.
+    Roomy,
 }
 
 /// One container, as the kernel has it.
@@ -34,6 +39,11 @@ pub struct Container {
     pub throttled_us: u64,
     pub io_bytes: u64,
     pub at_limit: u64,
+    pub at_high: u64,
+    /// It waits at its own limit.
+    pub own: bool,
+    /// Microseconds in which it waited for memory.
+    pub stalled: u64,
     pub alive: bool,
     pub frozen: bool,
     pub values: [Option<Amount>; Knob::COUNT],
@@ -49,7 +59,7 @@ impl Container {
         self.anon + self.cache
     }
 
-    fn value(&self, knob: Knob) -> u64 {
+    pub fn value(&self, knob: Knob) -> u64 {
         self.values[knob as usize]
             .and_then(Amount::number)
             .unwrap_or(u64::MAX)
@@ -63,6 +73,14 @@ pub struct World {
     pub containers: Vec<Container>,
     pub now: u64,
     pub calm: bool,
+    /// What no pack has and nobody gets: the system's own, huge pages, a cache
+    /// that counts as used.
+    pub system: u64,
+    /// When somebody last waited for the node's memory, a twentieth of the time.
+    pub short_at: Option<u64>,
+    /// Microseconds that packs and node waited for memory, added up.
+    pub suffered: u64,
+    scanned: u64,
     memory: [(f64, f64); 2],
     cpu: (f64, f64),
     io: (f64, f64),
@@ -72,10 +90,24 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(rng: &mut Rng, packs: u64) -> World {
+    pub fn new(rng: &mut Rng, packs: u64, kind: Kind) -> World {
+        // From far too small for its packs to roomy.
+        let needed = (packs * rng.between(40, 400) * MIB).max(512 * MIB);
+        let (total, system) = match kind {
+            Kind::Any => (needed, 0),
+            // Whatever they may have fits, and little is left beside it.
+            Kind::Full => {
+                let all = packs * 1_024 * MIB;
+                (all * 20, all * 19 - all / 10)
+            }
+            Kind::Roomy => (packs * 1_024 * MIB * 4, 0),
+        };
         World {
-            // From far too small for its packs to roomy.
-            total: (packs * rng.between(40, 400) * MIB).max(512 * MIB),
+            total,
+            system,
+            short_at: None,
+            suffered: 0,
+            scanned: 0,
             cpus: 1 + packs * rng.between(1, 100) / 100,
             containers: Vec::new(),
             now: 0,
@@ -147,15 +179,7 @@ impl World {
         record
     }
 
-    pub fn start(&mut self, rng: &mut Rng, record: Record, slot: Slot) {
-        let habits = [
-            Habit::Steady,
-            Habit::Grows,
-            Habit::Leaks,
-            Habit::Bursts,
-            Habit::Idles,
-            Habit::Caches,
-        ];
+    pub fn start(&mut self, rng: &mut Rng, record: Record, slot: Slot, habit: Habit) {
         let limit = record
             .amount(Knob::MemoryLimit.key())
             .and_then(Amount::number)
@@ -163,7 +187,7 @@ impl World {
         let values = Knob::ALL.map(|_| None::<Amount>);
         let mut container = Container {
             slot,
-            habit: habits[rng.between(0, 5) as usize],
+            habit,
             base: limit * rng.between(10, 80) / 100,
             anon: MIB,
             cache: 0,
@@ -173,6 +197,9 @@ impl World {
             throttled_us: 0,
             io_bytes: 0,
             at_limit: 0,
+            at_high: 0,
+            own: false,
+            stalled: 0,
             alive: true,
             frozen: false,
             values,
@@ -189,7 +216,7 @@ impl World {
     pub fn pass(&mut self, rng: &mut Rng, ms: u64) {
         self.now += ms;
         let before: u64 = self.containers.iter().map(Container::charged).sum();
-        let squeezed = before > self.total * 95 / 100;
+        let squeezed = before + self.system > self.total * 95 / 100;
         for container in &mut self.containers {
             if container.alive && !container.frozen {
                 live(container, rng, self.now, ms, squeezed, self.calm);
@@ -207,13 +234,15 @@ impl World {
             .iter()
             .map(Container::charged)
             .sum::<u64>()
+            .saturating_add(self.system)
             .saturating_sub(self.total * 98 / 100);
+        self.scanned += over;
         for container in &mut self.containers {
             let taken = over.min(container.cache);
             container.cache -= taken;
             over -= taken;
         }
-        while self.containers.iter().map(|c| c.anon).sum::<u64>() > self.total {
+        while self.containers.iter().map(|c| c.anon).sum::<u64>() + self.system > self.total {
             let living = self.containers.iter_mut().filter(|c| c.alive);
             let Some(victim) = living.min_by_key(|c| (c.class(), std::cmp::Reverse(c.anon))) else {
                 break;
@@ -223,11 +252,34 @@ impl World {
         }
     }
 
+    /// The node stalls those who run when its memory does not hold what is
+    /// needed; who is at his own limit stalls himself, and with nobody else at
+    /// work that is all there is to see.
     fn stall(&mut self, ms: u64) {
         let anon: u64 = self.containers.iter().map(|c| c.anon).sum();
-        let used = anon as f64 / self.total as f64;
-        let some = ((used - 0.85) / 0.1).clamp(0.0, 1.0);
-        let full = ((used - 0.92) / 0.08).clamp(0.0, 1.0);
+        let used = (anon + self.system) as f64 / self.total as f64;
+        let (mut some, mut full) = match anon > self.total / 50 {
+            true => (
+                ((used - 0.96) / 0.03).clamp(0.0, 1.0),
+                ((used - 0.97) / 0.03).clamp(0.0, 1.0),
+            ),
+            false => (0.0, 0.0),
+        };
+        if some > 0.0 {
+            self.scanned += 1;
+        }
+        if some >= 0.05 {
+            self.short_at = Some(self.now);
+        }
+        let node = some;
+        self.suffered += (some * ms as f64 * 1_000.0) as u64;
+        for c in self.containers.iter_mut().filter(|c| c.alive && !c.frozen) {
+            let share: f64 = if c.own { 0.95 } else { 0.0 };
+            let us = (share.max(node) * ms as f64 * 1_000.0) as u64;
+            c.stalled += us;
+            self.suffered += us;
+            (some, full) = (some.max(share), full.max(share * 0.95));
+        }
         for (line, share) in self.memory.iter_mut().zip([some, full]) {
             average(line, share, ms);
         }
@@ -272,9 +324,15 @@ impl World {
         let cache: u64 = self.containers.iter().map(|c| c.cache).sum();
         let charged: u64 = self.containers.iter().map(Container::charged).sum();
         Node {
-            memory_trigger: Level::None,
+            memory_trigger: false,
+            weighed: true,
+            swap_free: Some(0),
+            reclaim: Some(Reclaim {
+                background: self.scanned,
+                direct: 0,
+            }),
             memory_total: Some(self.total),
-            memory_available: Some(self.total.saturating_sub(charged) + cache),
+            memory_available: Some(self.total.saturating_sub(charged + self.system) + cache),
             memory_some: stall(self.memory[0]),
             memory_full: stall(self.memory[1]),
             cpu_some: stall(self.cpu),
@@ -291,6 +349,8 @@ impl World {
             memory: Some(container.charged()),
             cache: Some(container.cache),
             at_limit: Some(container.at_limit),
+            at_high: Some(container.at_high),
+            stalled: Some([container.stalled; 2]),
             cpu_used: Some(container.cpu_us),
             cpu_throttled: Some(container.throttled_us),
             io: Some([container.io_bytes, 0, container.io_bytes / 4096, 0]),
@@ -310,51 +370,4 @@ fn average(line: &mut (f64, f64), share: f64, ms: u64) {
     let weight = (ms as f64 / 10_000.0).min(1.0);
     line.0 += (share - line.0) * weight;
     line.1 += share * ms as f64;
-}
-
-fn live(c: &mut Container, rng: &mut Rng, now: u64, ms: u64, squeezed: bool, calm: bool) {
-    let age = now - c.born;
-    let wish = match c.habit {
-        _ if calm => 4 * MIB,
-        Habit::Steady | Habit::Caches => c.base,
-        Habit::Grows => c.base + age * 2 * MIB / 10_000,
-        Habit::Leaks => c.base + age * MIB / 5_000,
-        Habit::Bursts if age / 60_000 % 3 == 2 => c.base * 2,
-        Habit::Bursts => c.base,
-        Habit::Idles => c.base / 4,
-    };
-    let most = c.value(Knob::MemoryLimit);
-    let step = (20 * MIB * ms / 1_000).max(1);
-    // Over memory.high its growth is slowed, under pressure everybody's is.
-    let slow = if c.charged() >= c.value(Knob::MemoryHigh) {
-        10
-    } else {
-        1
-    };
-    let slow = slow * if squeezed { 4 } else { 1 };
-    match c.anon.cmp(&wish) {
-        std::cmp::Ordering::Less => c.anon += (step / slow).min(wish - c.anon),
-        _ => c.anon -= step.min(c.anon - wish),
-    }
-    let cache_wish = match c.habit {
-        Habit::Caches if !calm => most / 2,
-        _ => MIB,
-    };
-    if c.cache < cache_wish && !squeezed {
-        c.cache += step.min(cache_wish - c.cache);
-    }
-    if c.charged() > most {
-        c.at_limit += 1;
-        c.cache = c.cache.min(most.saturating_sub(c.anon));
-        if c.anon >= most {
-            c.anon = most;
-            if rng.chance(5) {
-                die(c);
-            }
-        }
-    }
-    if calm {
-        c.cpu_wish = 1_000;
-        c.io_wish = 0;
-    }
 }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use packrank_core::Priority;
 use packrank_core::record::{Amount, Deeds};
 use packrank_watcher::Config;
 use packrank_watcher::decide::{
-    Action, Actions, Deed, Knob, Millis, Observation, Outcome, Sample, Slot, State, decide,
+    Action, Actions, Deed, Knob, Millis, Observation, Outcome, Sample, Slot, State, Why, decide,
 };
 
 use crate::check::{Checker, Step, given_back};
 use crate::fault::Fault;
-use crate::node::{Container, World, die};
+use crate::habit::Habit;
+use crate::node::{Container, Kind, World, die};
 use crate::rng::Rng;
 
 /// What a run is made of.
@@ -25,6 +27,11 @@ pub struct Shape {
     pub only: Option<Fault>,
     /// Whether packs come, go and restart, and the watcher too.
     pub churn: bool,
+    pub kind: Kind,
+    /// The first pack is somebody's who does what he can, by this seed.
+    pub attacker: Option<u64>,
+    /// Packs come four at a time, and the oldest go.
+    pub waves: bool,
     pub print: bool,
 }
 
@@ -36,6 +43,8 @@ pub struct History {
     pub kills: u64,
     pub sets: u64,
     pub freezes: u64,
+    /// Kills, freezes and clamps.
+    pub taken: u64,
     pub oom_kills: u64,
     /// How often the one fault befell it.
     pub befell: u64,
@@ -44,14 +53,14 @@ pub struct History {
 pub struct Run {
     pub rng: Rng,
     pub world: World,
-    state: State,
+    pub state: State,
     actions: Actions,
-    checker: Checker,
+    pub checker: Checker,
     pub disk: BTreeMap<String, Deeds>,
     /// What could not be written down yet.
-    unwritten: Vec<Slot>,
+    pub unwritten: Vec<Slot>,
     pub samples: Vec<Option<Sample>>,
-    late: Vec<(u64, Action)>,
+    pub late: Vec<(u64, Action)>,
     /// When this watcher began: its clock counts from there.
     begin: u64,
     pub shape: Shape,
@@ -62,7 +71,7 @@ pub struct Run {
 /// Lives it.
 pub fn run(seed: u64, shape: Shape) -> Result<History, String> {
     let mut rng = Rng(seed);
-    let world = World::new(&mut rng, shape.packs);
+    let world = World::new(&mut rng, shape.packs, shape.kind);
     let mut run = Run {
         rng,
         world,
@@ -90,6 +99,7 @@ pub fn run(seed: u64, shape: Shape) -> Result<History, String> {
     run.shape.faults = 0;
     run.shape.only = None;
     run.shape.churn = false;
+    run.shape.waves = false;
     let end = run.world.now + 900_000;
     while run.world.now < end {
         run.step().map_err(|e| told(e, &run))?;
@@ -106,15 +116,22 @@ impl Run {
         Millis::at(self.world.now - self.begin)
     }
 
-    fn start(&mut self) {
-        let record = self.world.record(&mut self.rng);
+    pub fn start(&mut self) {
+        let mut record = self.world.record(&mut self.rng);
+        let attacker = self.shape.attacker;
+        let attacker = attacker.filter(|_| self.world.containers.is_empty());
+        if attacker.is_some() {
+            // Of a class that nobody ends.
+            record.priority = Priority::Normal;
+        }
         let now = self.now();
-        let slot = self.state.join(&record, &Deeds::default(), None, now);
+        let slot = self.state.join(&record, &Deeds::default(), None, 0, now);
         self.checker.forget(slot);
         self.samples
             .resize((slot.0 as usize + 1).max(self.samples.len()), None);
         self.samples[slot.0 as usize] = None;
-        self.world.start(&mut self.rng, record, slot);
+        let habit = attacker.map_or_else(|| Habit::any(&mut self.rng), Habit::Attacks);
+        self.world.start(&mut self.rng, record, slot, habit);
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -125,6 +142,9 @@ impl Run {
         self.save();
         if self.shape.churn {
             self.churn()?;
+        }
+        if self.shape.waves {
+            self.wave();
         }
         if self.befalls(Fault::Killed) {
             self.restart(false)?;
@@ -140,9 +160,15 @@ impl Run {
         }
         let at = self.now();
         for container in &self.world.containers {
-            // A lost event: the old figures stay.
-            if !self.rng.chance(self.shape.faults) {
-                self.samples[container.slot.0 as usize] = Some(self.world.sample(container, at));
+            let sample = &mut self.samples[container.slot.0 as usize];
+            let new = self.world.sample(container, at);
+            match sample {
+                // A lost event: the old figures stay.
+                Some(old) if self.rng.chance(self.shape.faults) => {
+                    (old.stalled, old.at_high) = (new.stalled, new.at_high);
+                    old.at_limit = new.at_limit;
+                }
+                sample => *sample = Some(new),
             }
         }
         let node = self.seen_node();
@@ -201,37 +227,8 @@ impl Run {
         }
     }
 
-    /// Packs end, start anew and arrive; the watcher dies and comes back.
-    fn churn(&mut self) -> Result<(), String> {
-        let mut index = 0;
-        while index < self.world.containers.len() {
-            let container = &mut self.world.containers[index];
-            if container.alive && self.rng.next().is_multiple_of(20_000) {
-                die(container);
-            }
-            // The engine notices, its poststop removes the record.
-            if !container.alive && self.rng.chance(30) {
-                let gone = self.world.containers.remove(index);
-                self.state.leave(gone.slot);
-                self.checker.forget(gone.slot);
-                self.late
-                    .retain(|(_, action)| action.slot != Some(gone.slot));
-                self.samples[gone.slot.0 as usize] = None;
-                self.disk.remove(&gone.record.id);
-                self.unwritten.retain(|slot| *slot != gone.slot);
-                self.start();
-                continue;
-            }
-            index += 1;
-        }
-        if self.rng.next().is_multiple_of(300) {
-            self.restart(false)?;
-        }
-        Ok(())
-    }
-
     /// A new watcher finds the packs and what was done to them.
-    fn restart(&mut self, midway: bool) -> Result<(), String> {
+    pub fn restart(&mut self, midway: bool) -> Result<(), String> {
         let mut state = State::new(Config::default());
         self.begin = self.world.now;
         let now = self.now();
@@ -248,7 +245,8 @@ impl Run {
             let mut before = Deeds::default();
             self.state.deeds(container.slot, &mut before);
             let known = !deeds.damaged && !unwritten.contains(&container.slot);
-            container.slot = state.join(&container.record, &deeds, None, now);
+            let age = self.world.now - container.born;
+            container.slot = state.join(&container.record, &deeds, None, age, now);
             let mut after = Deeds::default();
             state.deeds(container.slot, &mut after);
             // Amid deeds, what was just undone is not written down yet: it is
@@ -326,6 +324,9 @@ impl Run {
         match action.deed {
             Deed::Set { knob, to, .. } => {
                 self.history.sets += 1;
+                let lower = container.values[knob as usize].is_some_and(|now| to < now);
+                let pressed = matches!(action.why, Why::Pressure(..));
+                self.history.taken += u64::from(lower && pressed && knob == Knob::MemoryHigh);
                 container.values[knob as usize] = Some(to);
                 if knob == Knob::MemoryHigh
                     && let Amount::At(high) = to
@@ -340,10 +341,12 @@ impl Run {
             }
             Deed::Kill => {
                 self.history.kills += 1;
+                self.history.taken += u64::from(matches!(action.why, Why::Pressure(..)));
                 die(container);
             }
             Deed::Freeze => {
                 self.history.freezes += 1;
+                self.history.taken += 1;
                 container.frozen = true;
             }
             Deed::Thaw => container.frozen = false,
