@@ -5,6 +5,7 @@ mod disk_quota;
 mod live_cgroup;
 #[cfg(feature = "systemd")]
 mod live_systemd;
+mod net_evasion;
 mod net_guard;
 mod net_killed;
 mod net_lab;

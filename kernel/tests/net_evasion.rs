@@ -1,16 +1,12 @@
 //! Packets of a container's own making, by which it would get round its
 //! limits on connections.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod net_lab;
-
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use net_lab::{Container, Host, NO_GUARD, both, inside, megabits, on_a_host, sh};
+use crate::net_lab::{Container, Host, NO_GUARD, both, inside, megabits, on_a_host, sh};
 use packrank_kernel::net::{Guard, Means, Target, apply, read};
 
 const TCP: u8 = 6;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use packrank_tests::bundle::Bundle;
 use serde_json::{Value, json};
 
-use crate::world::{World, id, world};
+use crate::hooks::world::{World, id, world};
 
 const SAID: &str = "cat /proc/self/status /proc/self/limits >/tmp/said; \
     cat /proc/self/oom_score_adj >/tmp/score; busybox ionice >/tmp/io || true";

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use packrank_tests::program;
 
-use crate::world::{World, id, world};
+use crate::hooks::world::{World, id, world};
 
 fn gc(world: &World, run: &str) -> Output {
     let run = world.path(run);

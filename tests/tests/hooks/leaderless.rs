@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use packrank_tests::bundle::Bundle;
 use serde_json::{Value, json};
 
-use crate::world::{World, id, world};
+use crate::hooks::world::{World, id, world};
 
 const NETNS: &str = "/run/netns/packrank-leaderless";
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use packrank_tests::program;
 
-use crate::world::{World, id, world};
+use crate::hooks::world::{World, id, world};
 
 /// Creates and starts the container in this root, with a veth.
 fn up(world: &World, root: &str, id: &str, class: &str) {
