@@ -1,12 +1,15 @@
 //! `packrank gc`: what killed hooks and engines left behind goes.
 //!
-//! In: the records, and what of ours the kernel holds. Out: one line for each
+//! In: the records, and what of ours the kernel holds, protection of cgroups
+//! above packs included, unless a watcher runs. Out: one line for each
 //! thing removed; exit status 1 when something could not be.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use packrank_shim::attach::{self, RUN_FOLDER};
+use packrank_watcher::Roots;
+use packrank_watcher::above::give_back_of_the_dead;
 
 use crate::terminal::{fail, plain, tell};
 
@@ -23,7 +26,21 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if args.run != Path::new(RUN_FOLDER) && !args.run.is_dir() {
         return fail(&format!("--run {}: no such folder", args.run.display()));
     }
-    let swept = attach::sweep(&args.run);
+    let mut swept = attach::sweep(&args.run);
+    let roots = Roots {
+        run: args.run.clone(),
+        ..Roots::default()
+    };
+    match give_back_of_the_dead(&roots) {
+        Ok([removed, failed]) => {
+            swept.removed.extend(removed);
+            let left = failed.into_iter();
+            swept
+                .failed
+                .extend(left.map(|what| format!("{what} is left")));
+        }
+        Err(error) => swept.failed.push(format!("protection: {error}")),
+    }
     for line in &swept.removed {
         println!("removed {}", plain(line));
     }

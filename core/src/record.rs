@@ -54,6 +54,10 @@ pub struct Record {
     /// What it is called where people look for it.
     #[serde(default, flatten)]
     pub names: Names,
+    /// A pod's sandbox: it has the pod's network and nothing else. It is no
+    /// pack: nothing is guaranteed to it, taken from it or adapted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sandbox: bool,
     /// Its first process, as the host counts.
     pub pid: u32,
     /// When that process started, in clock ticks since boot (field 22 of

@@ -3,21 +3,34 @@
 //!
 //! In: a pack's path on version 2. Out: `memory.min` and `memory.low` of every
 //! cgroup above it, through systemd where systemd owns it (a daemon-reload
-//! would undo a raw write), and what was there before, kept over restarts.
+//! would undo a raw write), and what was there before, kept over restarts and
+//! given back when the watcher ends, by it or by whoever comes next.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use packrank_core::record::{AncestorDeed, Packs};
 use packrank_kernel::cgroup::{CgroupError, Folder, Mounts, Version, number};
 
 use crate::decide::{Above, Outcome, State};
+use crate::{Roots, stand};
+
+/// One that is known.
+#[derive(Debug)]
+struct Known {
+    id: Above,
+    path: Arc<Path>,
+    deed: AncestorDeed,
+    /// What systemd was last told: what it writes again when it is reloaded.
+    told: Option<(u64, u64)>,
+}
 
 /// Those that are known.
 #[derive(Debug, Default)]
 pub struct Ancestors {
-    known: Vec<(Above, AncestorDeed)>,
+    known: Vec<Known>,
     /// What the kernel has and systemd was not told yet.
     untold: Vec<(Above, u64, u64)>,
     /// What is known is not what is written down.
@@ -60,23 +73,36 @@ impl Ancestors {
         let mut at = PathBuf::new();
         for component in folder.components() {
             at.push(component);
-            let known = self.known.iter().find(|(_, deed)| deed.cgroup == at);
-            if let Some((id, _)) = known {
-                above = Some(*id);
+            let known = self.known.iter().find(|known| *known.path == *at);
+            if let Some(known) = known {
+                above = Some(known.id);
                 continue;
             }
             let Ok(folder) = root.folder(&at) else { break };
-            let Ok((min, low)) = protection(&folder) else {
+            let Ok(((min, low), limit)) = protection(&folder) else {
                 break;
             };
             let found = found.iter().find(|deed| deed.cgroup == at).cloned();
-            let deed = found.unwrap_or(AncestorDeed {
+            // What is not the watcher's before this is somebody else's.
+            let ours = |deed: &AncestorDeed| {
+                let raised = deed
+                    .raised
+                    .is_none_or(|raised| rounded(raised) == (min, low));
+                raised || (deed.min, deed.low) == (min, low)
+            };
+            let deed = found.filter(ours).unwrap_or(AncestorDeed {
                 cgroup: at.clone(),
                 min,
                 low,
+                raised: None,
             });
-            let id = state.add_above(above, (deed.min, deed.low), (min, low));
-            self.known.push((id, deed));
+            let id = state.add_above(above, (deed.min, deed.low), (min, low), limit);
+            self.known.push(Known {
+                id,
+                path: Arc::from(at.as_path()),
+                told: deed.raised,
+                deed,
+            });
             above = Some(id);
         }
         above
@@ -85,7 +111,7 @@ impl Ancestors {
     /// Keeps over a restart what they had before. What cannot be written is
     /// written by [`Ancestors::keep`].
     pub fn save(&mut self, packs: &Packs) {
-        let deeds: Vec<AncestorDeed> = self.known.iter().map(|(_, deed)| deed.clone()).collect();
+        let deeds: Vec<AncestorDeed> = self.known.iter().map(|k| k.deed.clone()).collect();
         self.unsaved = packs.write_ancestors(&deeds).is_err();
     }
 
@@ -99,24 +125,59 @@ impl Ancestors {
     /// Forgets those that have nothing under them and their own values back.
     pub fn forget(&mut self, state: &mut State) {
         state.forget_above(|id| {
-            self.known.retain(|(known, _)| *known != id);
+            self.known.retain(|known| known.id != id);
             self.unsaved = true;
         });
     }
 
-    /// Writes a protection. `pressed`: memory presses, so that systemd is told
+    /// What somebody else has written over the watcher's, and limits that
+    /// changed; the paths of the former.
+    pub fn compare(&mut self, mounts: &Mounts, state: &mut State) -> Vec<Arc<Path>> {
+        let mut others = Vec::new();
+        for known in &mut self.known {
+            let Some((has, limit)) = folder(mounts, &known.path).and_then(|f| protection(&f).ok())
+            else {
+                continue;
+            };
+            let told = known.told.is_some_and(|told| rounded(told) == has);
+            if state.found_above(known.id, has, told, limit) {
+                (known.deed.min, known.deed.low) = has;
+                self.unsaved = true;
+                others.push(known.path.clone());
+            }
+        }
+        others
+    }
+
+    /// Gives back what each had before.
+    pub fn give_back(&mut self, mounts: &Mounts, packs: &Packs) {
+        let deeds = self.known.drain(..).map(|known| known.deed);
+        let left = restore(mounts, deeds.collect()).1;
+        // Best effort: what cannot be written is known to the next watcher.
+        let _ = packs.write_ancestors(&left);
+    }
+
+    /// Writes a protection, after it is written down. `pressed`: memory presses, so that systemd is told
     /// later, by [`Ancestors::tell`]: it may take seconds to answer, and those
     /// who are to give would keep what they have for as long.
     pub fn protect(
         &mut self,
         mounts: &Mounts,
+        packs: &Packs,
         above: Above,
         (min, low): (u64, u64),
         pressed: bool,
     ) -> Outcome {
-        let Some(folder) = self.folder(mounts, above) else {
+        let known = self.known.iter_mut().find(|known| known.id == above);
+        let found = known.and_then(|known| Some((folder(mounts, &known.path)?, known)));
+        let Some((folder, known)) = found else {
             return Outcome::Gone;
         };
+        known.deed.raised = Some((min, low));
+        if !pressed {
+            known.told = Some((min, low));
+        }
+        self.save(packs);
         self.untold.retain(|(id, _, _)| *id != above);
         let done = match pressed {
             true => {
@@ -135,35 +196,86 @@ impl Ancestors {
     /// Tells systemd what it was not told while memory pressed.
     pub fn tell(&mut self, mounts: &Mounts) {
         for (above, min, low) in std::mem::take(&mut self.untold) {
-            if let Some(folder) = self.folder(mounts, above) {
+            let known = self.known.iter_mut().find(|known| known.id == above);
+            let found = known.and_then(|known| Some((folder(mounts, &known.path)?, known)));
+            if let Some((folder, known)) = found {
+                known.told = Some((min, low));
                 // It has its value: until systemd knows, a reload takes it away.
                 let _ = write_told(&folder, min, low);
             }
         }
     }
 
-    fn folder(&self, mounts: &Mounts, above: Above) -> Option<Folder> {
-        let (_, deed) = self.known.iter().find(|(id, _)| *id == above)?;
-        let root = mounts.root(packrank_core::record::UNIFIED)?;
-        root.folder(&deed.cgroup).ok()
-    }
-
     /// The path of one, for people.
     #[must_use]
-    pub fn path(&self, above: Above) -> Option<&Path> {
-        let (_, deed) = self.known.iter().find(|(id, _)| *id == above)?;
-        Some(&deed.cgroup)
+    pub fn path(&self, above: Above) -> Option<Arc<Path>> {
+        let known = self.known.iter().find(|known| known.id == above)?;
+        Some(known.path.clone())
     }
 }
 
-/// `memory.min` and `memory.low`; `max` is all there is.
-fn protection(folder: &Folder) -> Result<(u64, u64), CgroupError> {
+/// What a watcher that has ended left is given back, unless another runs: one
+/// line for each cgroup, and for each that could not be written.
+///
+/// # Errors
+/// When there are no cgroups.
+pub fn give_back_of_the_dead(roots: &Roots) -> Result<[Vec<String>; 2], CgroupError> {
+    let packs = Packs::under(&roots.run);
+    let deeds = packs.ancestors();
+    if deeds.is_empty() {
+        return Ok([Vec::new(), Vec::new()]);
+    }
+    let Ok(_lock) = stand::try_lock(roots) else {
+        return Ok([Vec::new(), Vec::new()]);
+    };
+    let (done, left) = restore(&Mounts::find(&roots.cgroup)?, deeds);
+    let names = |deeds: &[AncestorDeed]| -> Vec<String> {
+        let name = |deed: &AncestorDeed| format!("protection of /{}", deed.cgroup.display());
+        deeds.iter().map(name).collect()
+    };
+    let told = [names(&done), names(&left)];
+    // Best effort: the next one tries again.
+    let _ = packs.write_ancestors(&left);
+    Ok(told)
+}
+
+/// Gives back what has not been changed by somebody else since: which were, and
+/// which could not be written.
+fn restore(mounts: &Mounts, deeds: Vec<AncestorDeed>) -> (Vec<AncestorDeed>, Vec<AncestorDeed>) {
+    let mut left = Vec::new();
+    let mut done = Vec::new();
+    for deed in deeds {
+        let Some(folder) = folder(mounts, &deed.cgroup) else {
+            continue;
+        };
+        let original = (deed.min, deed.low);
+        match protection(&folder) {
+            Ok((has, _)) if has == rounded(original) => {}
+            Ok((has, _)) if deed.raised.is_some_and(|raised| rounded(raised) != has) => {}
+            _ => match write_told(&folder, deed.min, deed.low) {
+                Ok(()) => done.push(deed),
+                Err(error) if error.is_gone() => {}
+                Err(_) => left.push(deed),
+            },
+        }
+    }
+    (done, left)
+}
+
+fn folder(mounts: &Mounts, path: &Path) -> Option<Folder> {
+    let root = mounts.root(packrank_core::record::UNIFIED)?;
+    root.folder(path).ok()
+}
+
+/// `memory.min` and `memory.low`, and `memory.max`; `max` is all there is.
+fn protection(folder: &Folder) -> Result<((u64, u64), u64), CgroupError> {
     let of = |name| {
         folder
             .read(name)
             .map(|text| number(&text).unwrap_or(u64::MAX))
     };
-    Ok((of("memory.min")?, of("memory.low")?))
+    let protection = (of("memory.min")?, of("memory.low")?);
+    Ok((protection, of("memory.max")?))
 }
 
 /// Through systemd where it owns the cgroup.
@@ -171,7 +283,7 @@ fn write_told(folder: &Folder, min: u64, low: u64) -> Result<(), CgroupError> {
     let path = folder.path();
     if let Some(unit) = systemd_unit(&path) {
         let done = set_property(unit, min, low);
-        if done && protection(folder)? == rounded(min, low) {
+        if done && protection(folder)?.0 == rounded((min, low)) {
             return Ok(());
         }
     }
@@ -210,7 +322,7 @@ fn set_property(unit: &str, min: u64, low: u64) -> bool {
 }
 
 /// The kernel keeps whole pages of 4 KiB.
-fn rounded(min: u64, low: u64) -> (u64, u64) {
+fn rounded((min, low): (u64, u64)) -> (u64, u64) {
     (min & !4095, low & !4095)
 }
 
@@ -221,4 +333,54 @@ fn systemd_unit(path: &Path) -> Option<&str> {
         .iter()
         .any(|end| name.ends_with(end));
     (unit && Path::new("/run/systemd/system").is_dir()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_watcher_raised_is_given_back_and_what_others_wrote_is_not() {
+        let lab = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = lab.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put("cg/cgroup.controllers", "memory");
+        for (cgroup, low) in [("ours", 8192), ("others", 12288)] {
+            put(&format!("cg/{cgroup}/memory.min"), "0");
+            put(&format!("cg/{cgroup}/memory.low"), &low.to_string());
+            put(&format!("cg/{cgroup}/memory.max"), "max");
+        }
+        let roots = Roots {
+            run: lab.path().join("run"),
+            cgroup: lab.path().join("cg"),
+            ..Roots::default()
+        };
+        let packs = Packs::under(&roots.run);
+        packs.make().unwrap();
+        let deeds = ["ours", "others", "gone"].map(|cgroup| AncestorDeed {
+            cgroup: cgroup.into(),
+            min: 0,
+            low: 4096,
+            raised: Some((0, 8200)),
+        });
+        packs.write_ancestors(&deeds).unwrap();
+        // While a watcher runs it is his to give back.
+        let lock = stand::try_lock(&roots).unwrap();
+        let [done, left] = give_back_of_the_dead(&roots).unwrap();
+        assert_eq!((done.len(), left.len()), (0, 0));
+        drop(lock);
+        let [done, left] = give_back_of_the_dead(&roots).unwrap();
+        assert_eq!(done, ["protection of /ours"]);
+        assert!(left.is_empty() && packs.ancestors().is_empty());
+        let low = |cgroup: &str| {
+            std::fs::read_to_string(roots.cgroup.join(cgroup).join("memory.low")).unwrap()
+        };
+        assert_eq!(
+            (low("ours"), low("others")),
+            ("4096".into(), "12288".into())
+        );
+    }
 }

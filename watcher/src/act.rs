@@ -38,9 +38,8 @@ pub fn carry_out(
             Err(_) => return Outcome::Refused,
         },
         Deed::Protect { above, min, low } => {
-            // What they had before is on disk before it changes.
-            ancestors.save(&registry.packs);
-            return ancestors.protect(mounts, above, (min, low), state.alert());
+            let packs = &registry.packs;
+            return ancestors.protect(mounts, packs, above, (min, low), state.alert());
         }
         _ => {}
     }

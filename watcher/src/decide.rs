@@ -12,6 +12,8 @@ mod forecast;
 #[cfg(test)]
 mod gain_tests;
 mod give_back;
+#[cfg(test)]
+mod held_tests;
 mod histogram;
 #[cfg(test)]
 mod lab;
@@ -20,6 +22,8 @@ mod level;
 mod measure;
 mod pack;
 mod protection;
+#[cfg(test)]
+mod protection_tests;
 mod reconcile;
 mod seen;
 mod shortage;
@@ -50,7 +54,7 @@ pub fn decide(state: &mut State, seen: &Observation<'_>, now: Millis, actions: &
         ladder::climb(state, &seen.node, now, actions);
         squeeze::press(state, now);
         give_back::ease(state, now, actions);
-        protection::raise(state, now, actions);
+        protection::raise(state, &seen.node, now, actions);
     }
     measure::packs(state, &seen.node, now, actions);
     if !state.paused {

@@ -4,6 +4,7 @@
 //! and an object for programs, whose members are in the crate's protocol.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use packrank_core::quantity::ShowBytes;
@@ -25,6 +26,8 @@ pub struct Event {
     pub id: Option<Arc<str>>,
     /// Its class.
     pub class: Option<&'static str>,
+    /// The cgroup above packs that it was about.
+    pub cgroup: Option<Arc<Path>>,
     /// What happened.
     pub what: What,
 }
@@ -54,6 +57,9 @@ impl Event {
         }
         if let Some(class) = self.class {
             event["class"] = class.into();
+        }
+        if let Some(cgroup) = &self.cgroup {
+            event["cgroup"] = cgroup.display().to_string().into();
         }
         // `what`, `why` and `outcome` are the decision as it stands in the
         // code; the rest says the same, member by member.
@@ -101,7 +107,12 @@ impl Event {
                     Outcome::Gone => ": it is gone".to_owned(),
                 };
                 let (deed, why) = (deed_text(&action.deed), WhyText(action.why));
-                format!("{audit}{deed}, {why}{came}")
+                match &self.cgroup {
+                    Some(cgroup) => {
+                        format!("{audit}{deed} of {}, {why}{came}", cgroup.display())
+                    }
+                    None => format!("{audit}{deed}, {why}{came}"),
+                }
             }
         }
     }
@@ -195,7 +206,7 @@ fn deed_text(deed: &Deed) -> String {
             format!("set {}{from} to {}", knob.key(), show(knob, to))
         }
         Deed::Protect { min, low, .. } => format!(
-            "protect the cgroup above: memory.min {}, memory.low {}",
+            "set memory.min {}, memory.low {}",
             ShowBytes(min),
             ShowBytes(low)
         ),
@@ -226,7 +237,7 @@ impl fmt::Display for WhyText {
             Why::Use(percent) => write!(f, "it uses {percent} %"),
             Why::Trend(seconds) => write!(f, "its limit is {seconds} s away"),
             Why::Violation => f.write_str("it breaks its bounds"),
-            Why::Guarantee => f.write_str("guarantees below it add up to this"),
+            Why::Guarantee => f.write_str("what the packs below it use of their guarantees"),
             Why::Restore => f.write_str("somebody else had changed it"),
             Why::Person => f.write_str("a person asked"),
         }
@@ -271,6 +282,7 @@ mod tests {
             at: 1_000,
             id: Some("web".into()),
             class: Some("low"),
+            cgroup: None,
             what: What::Did(action, outcome),
         };
         let done = event(action, Outcome::Done);

@@ -5,6 +5,7 @@
 //! where somebody watches.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 
 use packrank_core::Priority;
@@ -15,6 +16,9 @@ use crate::event::{Event, NAMES, What, name};
 
 /// Events kept: an hour of a busy node.
 const KEPT: usize = 512;
+
+/// Whom an event is about: a pack and its class, or a cgroup above packs.
+type Of = (Option<Arc<str>>, Option<&'static str>, Option<Arc<Path>>);
 
 /// The last events.
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl Journal {
         action: &Action,
         outcome: Outcome,
         of: Option<(Arc<str>, Priority)>,
+        cgroup: Option<Arc<Path>>,
         at: u64,
     ) {
         let (id, class) = of.unzip();
@@ -59,20 +64,22 @@ impl Journal {
         if outcome != Outcome::Refused && !action.audit {
             *self.counts.entry((name(&action.deed), class)).or_default() += 1;
         }
-        self.note(at, id, class, What::Did(*action, outcome));
+        self.note(at, (id, class, cgroup), What::Did(*action, outcome));
     }
 
     /// Something that is no decision: a start, a record set aside.
     pub fn say(&mut self, what: String, id: Option<&str>, at: u64) {
-        self.note(at, id.map(Arc::from), None, What::Remark(what.into()));
+        let id = id.map(Arc::from);
+        self.note(at, (id, None, None), What::Remark(what.into()));
     }
 
-    fn note(&mut self, at: u64, id: Option<Arc<str>>, class: Option<&'static str>, what: What) {
+    fn note(&mut self, at: u64, (id, class, cgroup): Of, what: What) {
         let event = Event {
             number: self.next,
             at,
             id,
             class,
+            cgroup,
             what,
         };
         if self.print {

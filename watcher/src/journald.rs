@@ -188,10 +188,11 @@ mod tests {
             &action(Deed::Reclaim(1 << 20)),
             Outcome::Freed(0),
             of("web"),
+            None,
             1,
         );
-        journal.add(&action(Deed::Kill), Outcome::Done, of("web"), 2);
-        journal.add(&action(set), Outcome::Refused, of("a\nPRIORITY=0"), 3);
+        journal.add(&action(Deed::Kill), Outcome::Done, of("web"), None, 2);
+        journal.add(&action(set), Outcome::Refused, of("a\nPRIORITY=0"), None, 3);
         journald.tell(&journal);
         journald.tell(&journal);
         assert_eq!(

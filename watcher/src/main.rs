@@ -2,7 +2,8 @@
 //!
 //! In: `--foreground` to print decisions, `--run`, `--proc`, `--cgroup` and
 //! `--policy` for other folders, `--guest` to take nothing for itself and
-//! tell the system's journal nothing. Out: 0
+//! tell the system's journal nothing, `--give-back` to undo what an ended one
+//! left on cgroups above packs, and no more. Out: 0
 //! after the last pack, 0 when another one runs, 1 with one sentence when it
 //! cannot watch.
 #![forbid(unsafe_code)]
@@ -10,11 +11,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use packrank_watcher::above::give_back_of_the_dead;
 use packrank_watcher::stand::LockError;
 use packrank_watcher::watch::{Manner, WatchError, run};
 use packrank_watcher::{Config, Roots};
 
-const USAGE: &str = "usage: packrank-watcher [--foreground] [--guest] [--run FOLDER] \
+const USAGE: &str = "usage: packrank-watcher [--foreground] [--guest] [--give-back] [--run FOLDER] \
                      [--proc FOLDER] [--cgroup FOLDER] [--policy FOLDER]";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
 fn start() -> Result<(), Box<dyn std::error::Error>> {
     let mut roots = Roots::default();
     let mut manner = Manner::default();
+    let mut give_back = false;
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         let place = match word.to_str() {
@@ -40,6 +43,10 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             Some("--guest") => {
                 manner.guest = true;
                 roots.journald = None;
+                continue;
+            }
+            Some("--give-back") => {
+                give_back = true;
                 continue;
             }
             Some("--help") => {
@@ -53,6 +60,13 @@ fn start() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(format!("{}: no such option; {USAGE}", word.display()).into()),
         };
         *place = PathBuf::from(words.next().ok_or(USAGE)?);
+    }
+    if give_back {
+        let [_, left] = give_back_of_the_dead(&roots)?;
+        return match left.is_empty() {
+            true => Ok(()),
+            false => Err(format!("cannot be given back: {}", left.join(", ")).into()),
+        };
     }
     let config = Config::load(&roots.policy)?;
     match run(roots, config, manner) {

@@ -1,7 +1,7 @@
 //! Which packs there are.
 //!
 //! In: the folder of records. Out: each live container's record, open cgroup
-//! and slot. A record that is damaged, foreign, or of a process that is gone
+//! and slot. A pod's sandbox is none. A record that is damaged, foreign, or of a process that is gone
 //! or another, is set aside with a warning, once.
 
 use std::collections::BTreeMap;
@@ -208,7 +208,7 @@ impl Registry {
                 None => (Path::new(name).into(), None),
             };
             let slot = match self.admit(&name, old, state, mounts, ancestors, now) {
-                Ok(slot) => Some(slot),
+                Ok(slot) => slot,
                 Err(warning) => {
                     warnings.push(warning);
                     if let Some(slot) = old {
@@ -236,10 +236,13 @@ impl Registry {
         mounts: &Mounts,
         ancestors: &mut Ancestors,
         now: Millis,
-    ) -> Result<Slot, Warning> {
+    ) -> Result<Option<Slot>, Warning> {
         let path = self.packs.folder().join(name);
         let aside = |why: String| format!("{}: set aside: {why}", path.display());
         let mut record = Packs::read_file(&path).map_err(|e| format!("set aside: {e}"))?;
+        if record.sandbox {
+            return Ok(None);
+        }
         if start_time(record.pid) != Some(record.started) {
             return Err(aside(format!("process {} is gone, or another", record.pid)));
         }
@@ -298,7 +301,7 @@ impl Registry {
             file: name.clone(),
             unwritten: false,
         });
-        Ok(slot)
+        Ok(Some(slot))
     }
 
     fn drop_pack(&mut self, state: &mut State, slot: Slot) {

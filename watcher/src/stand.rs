@@ -58,7 +58,7 @@ pub fn lock(roots: &Roots) -> Result<Flock<File>, LockError> {
     }
 }
 
-fn try_lock(roots: &Roots) -> Result<Flock<File>, LockError> {
+pub(crate) fn try_lock(roots: &Roots) -> Result<Flock<File>, LockError> {
     let path = roots.lock();
     let io = |source: io::Error| LockError::Io {
         path: path.clone(),

@@ -175,6 +175,7 @@ pub fn run(roots: Roots, config: Config, manner: Manner) -> Result<(), WatchErro
 impl Watcher {
     fn leave(&mut self, manner: Manner) {
         self.tell();
+        self.ancestors.give_back(&self.mounts, &self.registry.packs);
         if !manner.guest && !stand::has_unit(&self.roots.proc) {
             stand::leave(&self.mounts);
         }

@@ -64,7 +64,9 @@ impl Planner<'_> {
             resources.memory_reservation,
             resources.unified_number(file.name()),
         ];
-        let spec = written.into_iter().flatten().min();
+        // A 0 restricts nothing: the kubelet's MemoryQoS writes it for every
+        // container that asks for no memory.
+        let spec = written.into_iter().flatten().filter(|n| *n > 0).min();
         let mut setting = self.join(asked, spec.map(Value::Number));
         if let Some(limit) = limit {
             cap(&mut setting, limit, by, || {

@@ -75,4 +75,7 @@ pub struct AncestorDeed {
     pub min: u64,
     /// Bytes of memory.low before.
     pub low: u64,
+    /// Both as the watcher wrote them last; other values are somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised: Option<(u64, u64)>,
 }

@@ -1,7 +1,8 @@
 //! Specs that say the same thing twice, or in the kernel's own words, and what
 //! must come out of them.
 //!
-//! In: `linux.resources` of a container of class low on cgroup v2. Out: the
+//! In: `linux.resources` of a container, of class low where none is named, on
+//! cgroup v2. Out: the
 //! members as rewritten. Engines write `unified` last, so whatever stands
 //! there would undo the typed members.
 
@@ -12,8 +13,12 @@ use crate::hosts::HostKind;
 use crate::ranked;
 
 fn rewritten(resources: &Value) -> Value {
+    rewritten_as("low", resources)
+}
+
+fn rewritten_as(class: &str, resources: &Value) -> Value {
     let document = json!({
-        "annotations": {"packrank.io/priority": "low"},
+        "annotations": {"packrank.io/priority": class},
         "linux": {"resources": resources},
     });
     let case = Case {
@@ -54,6 +59,19 @@ fn unlimited_in_a_v2_file_does_not_undo_a_limit() {
     ];
     assert_eq!(left, ours);
     assert_eq!(after["unified"]["memory.swap.max"], "0");
+}
+
+#[test]
+fn a_guarantee_of_nothing_takes_none_away() {
+    let guarantee = |resources: Value| {
+        let mut after = rewritten_as("critical", &resources);
+        after["unified"]["memory.min"].take()
+    };
+    let plain = guarantee(json!({}));
+    assert!(plain.as_str().is_some_and(|bytes| bytes != "0"), "{plain}");
+    assert_eq!(guarantee(json!({"unified": {"memory.min": "0"}})), plain);
+    let least = guarantee(json!({"unified": {"memory.min": "4096"}}));
+    assert_eq!(least, "4096");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use packrank_core::annotation;
 use packrank_core::key::Key;
+use packrank_core::place::Role;
+use packrank_core::plan::NETWORK_KEYS;
 use packrank_core::policy::{self, Policy};
 use packrank_core::record::{
     Figures, GuaranteeFile, Mode, Names, OnViolation, Options, Packs, Record, RecordError, VERSION,
@@ -40,7 +42,10 @@ pub fn record(
     let class = plan.rank.priority;
     let mut settings = Figures::default();
     let mut origins = std::collections::BTreeMap::new();
-    for setting in &plan.settings {
+    let sandbox = planned.place.role == Role::Sandbox;
+    // A sandbox keeps its own resources; the network is its pod's.
+    let in_force = |key: Key| !sandbox || NETWORK_KEYS.contains(&key);
+    for setting in plan.settings.iter().filter(|s| in_force(s.key)) {
         if let Some(value) = &setting.value {
             settings.put(setting.key, value);
             let origin = setting.origin.name().to_owned();
@@ -65,6 +70,7 @@ pub fn record(
             namespace: planned.place.namespace.as_deref().map(short),
             name: planned.place.container.as_deref().map(short),
         },
+        sandbox,
         pid: process.pid,
         started: process.started,
         cgroups: process.cgroups.clone(),

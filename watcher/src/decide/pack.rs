@@ -257,6 +257,16 @@ fn dial(config: &Config, record: &Record, knob: Knob, taken: Option<&Taken>, now
         plan.number().map_or(n, |most| n.min(most))
     };
     let ceiling = record.ceiling.amount(key).map_or(plan, |c| c.max(plan));
+    // The class's memory.high slows what memory.max ends anyway. Held there for
+    // long, a pack neither works nor ends: it may grow up to its limit, as long
+    // as the node has room. One that a person wrote is left alone.
+    let by_class = || record.origins.get(key.name()).map(String::as_str) == Some("class");
+    let ceiling = match knob {
+        Knob::MemoryHigh if by_class() => record
+            .amount(Key::MemoryLimit)
+            .map_or(ceiling, |limit| limit.max(ceiling)),
+        _ => ceiling,
+    };
     let mut dial = Dial::planned(plan, ceiling, now);
     dial.floor = within(own_floor.unwrap_or_else(|| share(percent)));
     dial.press_floor = within(own_floor.unwrap_or_else(|| share(config.squeeze.floor.min(100))));

@@ -1,19 +1,29 @@
 //! A guarantee is worth what the cgroups above it have (C7).
 //!
-//! In: packs' guarantees and the cgroups above them. Out: for each cgroup
-//! above, protection of the sum of what lies under it, or what it had before
-//! if that is more; and what it had before, once nothing is left under it.
+//! In: packs' guarantees and use, and the cgroups above them. Out: for each
+//! cgroup above, protection of the sum of what the packs under it use of their
+//! guarantees, or what it had before if that is more; and what it had before,
+//! once nothing is left under it.
+//!
+//! Never more than is used: cgroup2 is mounted with memory_recursiveprot, by
+//! which what nobody below claims protects everybody below. Never more than
+//! the cgroup's own limit, or than the node has beside a reserve: what cannot
+//! be reclaimed hangs a node.
 
 use packrank_core::record::GuaranteeFile;
 
-use super::{Above, Action, Actions, Deed, Knob, Millis, Outcome, State, Why};
+use super::time::percent_of;
+use super::{Above, Action, Actions, Deed, Knob, Millis, Node, Outcome, State, Why};
 
 /// One cgroup above packs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ancestor {
     above: Option<Above>,
-    /// memory.min and memory.low before the watcher came.
+    /// memory.min and memory.low before the watcher came, or as somebody else
+    /// has written them since.
     original: (u64, u64),
+    /// Its memory.max.
+    limit: u64,
     wanted: (u64, u64),
     wrote: (u64, u64),
     packs: u32,
@@ -24,18 +34,44 @@ pub(super) struct Ancestor {
 /// Milliseconds before a refused write is tried again.
 const RETRY_MS: u64 = 30_000;
 
+/// A change of less than this, and of less than a twentieth, is not worth a
+/// write.
+const STEP: u64 = 4 << 20;
+
+/// Percent of the node's memory that is kept out of protection, so that there
+/// is always something to reclaim.
+const RESERVE: u64 = 10;
+
+impl Ancestor {
+    /// Whether what it should have is worth a write.
+    fn differs(&self) -> bool {
+        let far = |a: u64, b: u64| a.abs_diff(b) > STEP.max(b / 20);
+        let pairs = [
+            (self.wanted.0, self.wrote.0, self.original.0),
+            (self.wanted.1, self.wrote.1, self.original.1),
+        ];
+        // What it had before is given back to the byte.
+        let differs = |(wanted, wrote, original): (u64, u64, u64)| {
+            wanted != wrote && (wanted == original || far(wanted, wrote))
+        };
+        pairs.into_iter().any(differs)
+    }
+}
+
 impl State {
     /// A cgroup above packs, with the protection it had before the watcher
-    /// came and the one it has. Ancestors are made top first.
+    /// came, the one it has, and its limit. Ancestors are made top first.
     pub fn add_above(
         &mut self,
         above: Option<Above>,
         original: (u64, u64),
         now_has: (u64, u64),
+        limit: u64,
     ) -> Above {
         let ancestor = Ancestor {
             above,
             original,
+            limit,
             wanted: now_has,
             wrote: now_has,
             packs: 0,
@@ -63,6 +99,28 @@ impl State {
         }
     }
 
+    /// What a cgroup above packs was found to have, and its limit. `before`:
+    /// that is not what somebody else wrote, but an older word of the
+    /// watcher's own, as a systemd that is reloaded writes it again. Whether
+    /// somebody else wrote it.
+    pub fn found_above(&mut self, above: Above, has: (u64, u64), before: bool, limit: u64) -> bool {
+        let Some(Some(ancestor)) = self.ancestors.get_mut(above.0 as usize) else {
+            return false;
+        };
+        ancestor.limit = limit;
+        let pages = |(min, low): (u64, u64)| (min / PAGE, low / PAGE);
+        if pages(has) == pages(ancestor.wrote) {
+            return false;
+        }
+        let others = !before && pages(has) != pages(ancestor.original);
+        if others {
+            ancestor.original = has;
+        }
+        ancestor.wrote = has;
+        self.protection_due = true;
+        others
+    }
+
     pub(super) fn protected(
         &mut self,
         above: Above,
@@ -86,12 +144,20 @@ impl State {
     }
 }
 
+/// The kernel keeps whole pages.
+const PAGE: u64 = 4096;
+
 /// Writes what has to change.
-pub(super) fn raise(state: &mut State, now: Millis, actions: &mut Actions) {
-    if !state.protection_due {
+pub(super) fn raise(state: &mut State, node: &Node, now: Millis, actions: &mut Actions) {
+    let every = state.config.adaptive.every;
+    let due = state.protected_at.is_none_or(|at| now.passed(at, every));
+    if !state.protection_due && !due {
         return;
     }
     state.protection_due = false;
+    state.protected_at = Some(now);
+    let total = node.memory_total.unwrap_or(u64::MAX);
+    let most = total - percent_of(RESERVE, total);
     for ancestor in state.ancestors.iter_mut().flatten() {
         ancestor.wanted = (0, 0);
         ancestor.packs = 0;
@@ -103,6 +169,7 @@ pub(super) fn raise(state: &mut State, now: Millis, actions: &mut Actions) {
             .map_or(0, |_| dial.target().number().unwrap_or(0));
         // What is only decided and recorded protects nothing.
         let bytes = if pack.facts.audit { 0 } else { bytes };
+        let bytes = bytes.min(pack.memory().unwrap_or(0));
         let mut at = pack.facts.above;
         while let Some(above) = at {
             let Some(Some(ancestor)) = state.ancestors.get_mut(above.0 as usize) else {
@@ -120,8 +187,10 @@ pub(super) fn raise(state: &mut State, now: Millis, actions: &mut Actions) {
     for (index, entry) in (0..).zip(&mut state.ancestors) {
         let Some(ancestor) = entry else { continue };
         let (min, low) = ancestor.original;
-        ancestor.wanted = (ancestor.wanted.0.max(min), ancestor.wanted.1.max(low));
-        if ancestor.wanted == ancestor.wrote {
+        let most = most.min(ancestor.limit);
+        let wanted = (ancestor.wanted.0.min(most), ancestor.wanted.1.min(most));
+        ancestor.wanted = (wanted.0.max(min), wanted.1.max(low));
+        if !ancestor.differs() {
             continue;
         }
         let (min, low) = ancestor.wanted;

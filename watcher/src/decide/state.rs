@@ -39,6 +39,8 @@ pub struct State {
     pub(super) io_squeezer: Squeezer,
     pub(super) ancestors: Vec<Option<Ancestor>>,
     pub(super) protection_due: bool,
+    /// When that was last compared with what packs use.
+    pub(super) protected_at: Option<Millis>,
     pub(super) paused: bool,
     /// When this look began, something taken was still to be given back.
     pub(super) held: bool,
@@ -68,6 +70,7 @@ impl State {
             io_squeezer: Squeezer::default(),
             ancestors: Vec::new(),
             protection_due: false,
+            protected_at: None,
             paused: false,
             held: false,
             any_unsaved: false,

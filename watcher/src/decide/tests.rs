@@ -1,7 +1,7 @@
 //! Decisions on small nodes, one rule each.
 
 use packrank_core::Priority;
-use packrank_core::record::{Amount, Deeds};
+use packrank_core::record::Amount;
 use serde_json::json;
 
 use super::lab::{ALL, Lab, MIB, record};
@@ -189,44 +189,6 @@ fn a_record_that_changes_keeps_what_was_done() {
         lab.state.value(Slot(0), Knob::CpuQuota),
         Some(Amount::At(50_000))
     );
-}
-
-#[test]
-fn cgroups_above_have_the_sum_and_get_back_what_they_had() {
-    let mut lab = Lab::new(&[]);
-    let top = lab.state.add_above(None, (0, 5 * MIB), (0, 5 * MIB));
-    let pod = lab.state.add_above(Some(top), (0, 0), (0, 0));
-    let join = |lab: &mut Lab, id: &str| {
-        let record = record(id, Priority::Normal);
-        let slot = lab.state.join(
-            &record,
-            &Deeds::default(),
-            Some(pod),
-            0,
-            Millis::at(lab.now),
-        );
-        lab.samples.push(Some(Sample {
-            populated: true,
-            ..Sample::default()
-        }));
-        slot
-    };
-    let (a, b) = (join(&mut lab, "a"), join(&mut lab, "b"));
-    let protect = |above, low| (99, Deed::Protect { above, min: 0, low });
-    assert_eq!(
-        lab.after(100),
-        [protect(top, 40 * MIB), protect(pod, 40 * MIB)]
-    );
-    lab.state.leave(a);
-    assert_eq!(
-        lab.after(100),
-        [protect(top, 20 * MIB), protect(pod, 20 * MIB)]
-    );
-    lab.state.leave(b);
-    assert_eq!(lab.after(100), [protect(top, 5 * MIB), protect(pod, 0)]);
-    let mut gone = 0;
-    lab.state.forget_above(|_| gone += 1);
-    assert_eq!(gone, 2);
 }
 
 #[test]

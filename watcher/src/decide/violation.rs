@@ -1,7 +1,8 @@
 //! Broken bounds (C6).
 //!
 //! In: a pack's figures. Out: an alert when one begins to be broken, and a
-//! restart for a pack that asked for it and stays at its memory limit.
+//! restart for a pack that asked for it and stays at its memory limit, or
+//! stands still at its `memory.high`.
 
 use super::pack::Killed;
 use super::time::scaled;
@@ -43,8 +44,17 @@ pub(super) fn check(
         .at_limit()
         .zip(seen.at_limit())
         .is_some_and(|(a, b)| b > a);
+    // At its memory.high: it ran into that, and stood still for a tenth of the
+    // time.
+    let ran = before.at_high().zip(seen.at_high());
+    let stood = before.stalled().zip(seen.stalled());
+    let held = ran.is_some_and(|(a, b)| a != b)
+        && stood.is_some_and(|(a, b)| {
+            let ms = u64::from(b[1].wrapping_sub(a[1])) / 1_000;
+            ms >= seen.at.since(before.at) / 10
+        });
     let rows = [
-        (Alert::MemoryAtLimit, full || ran_into, 0),
+        (Alert::MemoryAtLimit, full || ran_into || held, 0),
         (Alert::CpuThrottled, pack.held_back, bounds.throttled),
         (Alert::IoThrottled, pack.io_held_back, bounds.throttled),
         (Alert::Files, counts(seen.files()), 0),

@@ -13,7 +13,7 @@ use packrank_kernel::cgroup::{Cgroup, Mounts};
 
 use super::{WatchError, wall_clock};
 use crate::above::Ancestors;
-use crate::decide::{Actions, Knob, Level, Millis, Node, Observation, Resource, Slot};
+use crate::decide::{Actions, Deed, Knob, Level, Millis, Node, Observation, Resource, Slot};
 use crate::decide::{State, decide};
 use crate::history::History;
 use crate::journal::Journal;
@@ -55,7 +55,7 @@ pub struct Watcher {
     pub(super) rescan: bool,
     /// Every pack that ends says so by itself.
     pub(super) ends_told: bool,
-    ancestors: Ancestors,
+    pub(super) ancestors: Ancestors,
     node: NodeReader,
     last: Node,
     actions: Actions,
@@ -202,6 +202,13 @@ impl Watcher {
             .note(state, registry, &self.last, self.now(), wall_clock());
         self.find_drift();
         if !self.state.alert() {
+            for path in self.ancestors.compare(&self.mounts, &mut self.state) {
+                let what = format!(
+                    "memory.min or memory.low of {} was changed by somebody else",
+                    path.display()
+                );
+                self.journal.say(what, None, wall_clock());
+            }
             self.ancestors.tell(&self.mounts);
             self.turn.take(&mut self.registry, &self.roots.run);
         }
@@ -286,7 +293,11 @@ impl Watcher {
             self.state.answer(&action, outcome, now);
             let pack = action.slot.and_then(|slot| self.registry.pack(slot));
             let of = pack.map(|kept| (kept.id.clone(), kept.class));
-            self.journal.add(&action, outcome, of, begun);
+            let cgroup = match action.deed {
+                Deed::Protect { above, .. } => self.ancestors.path(above),
+                _ => None,
+            };
+            self.journal.add(&action, outcome, of, cgroup, begun);
         }
         self.save(now);
     }

@@ -64,6 +64,23 @@ fn memory_that_is_merely_used_ends_nobody() {
 }
 
 #[test]
+fn a_pods_sandbox_is_no_pack() {
+    let Some(mut lab) = Lab::new("sandbox") else {
+        return;
+    };
+    let more = json!({ "sandbox": true, "pod": "shop", "options": { "gc-signal": 10 } });
+    let sandbox = lab.pack("scavenger", more);
+    let scavenger = lab.pack("scavenger", json!({}));
+    lab.watch();
+    lab.used(99);
+    lab.wait("the scavenger is killed", |lab| !lab.alive(scavenger));
+    lab.pass(1_500);
+    assert!(lab.alive(sandbox), "{}", lab.said());
+    let status = lab.ask(json!({ "verb": "status" }));
+    assert_eq!(status["packs"], json!([]), "{}", lab.said());
+}
+
+#[test]
 fn what_was_frozen_is_thawed_also_by_another_watcher() {
     let Some(mut lab) = Lab::new("thaw") else {
         return;
