@@ -4,7 +4,7 @@
 //!   flood tcp|udp ADDRESS COUNT    opens COUNT connections, one after the other
 //!
 //! The last prints `held H, refused R, silent S`: answered, refused at once, not answered within
-//! two seconds. Only what was held stays open meanwhile.
+//! twenty seconds, which only a dropped packet takes. Only what was held stays open meanwhile.
 
 use std::io::{Error, ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A datagram that its sender's own network turns down is not permitted.
 const REFUSED: [ErrorKind; 2] = [ErrorKind::ConnectionRefused, ErrorKind::PermissionDenied];
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

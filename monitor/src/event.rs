@@ -129,7 +129,7 @@ mod tests {
                 why,
                 audit: false,
             };
-            journal.add(&action, Outcome::Refused, None, 0);
+            journal.add(&action, Outcome::Refused, None, None, 0);
         }
         journal.say("Kill is a word here".to_owned(), None, 0);
         let read = |event| serde_json::from_value::<Event>(serde_json::to_value(event).unwrap());

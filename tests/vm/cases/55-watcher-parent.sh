@@ -49,7 +49,9 @@ end without
 
 watch
 holder with
-wait_for 30 grep -qx $guarantee "$top/memory.min" || { cat said; fail "the parent has $(cat "$top/memory.min")"; }
+# What the pack uses of its guarantee, and no more: a surplus would protect everybody below the parent.
+has() { local value; read -r value <"$top/memory.min" && ((value > 120 * MIB && value <= $(cat "$top/with/memory.current") + MIB)); }
+wait_for 30 has || { cat said; fail "the parent has $(cat "$top/memory.min") for $(cat "$top/with/memory.current") in use"; }
 neighbour
 with=$(held with)
 note "| and with it: $((with / MIB)) MiB"
