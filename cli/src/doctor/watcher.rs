@@ -289,7 +289,11 @@ mod tests {
         ];
         assert_eq!(marks, wanted);
         assert!(found[1].says.contains("is damaged"), "{}", found[1].says);
-        assert!(found[2].says.contains("record of three"), "{}", found[2].says);
+        assert!(
+            found[2].says.contains("record of three"),
+            "{}",
+            found[2].says
+        );
     }
 
     #[test]

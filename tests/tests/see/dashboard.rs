@@ -11,10 +11,9 @@ use serde_json::{Value as Json, json};
 use super::prometheus::{Prometheus, examples, free_port, installed};
 use super::{wire, workload};
 
-/// Levels that any node reaches: the watcher acts at once, down to killing the
-/// scavenger.
+/// Levels that any node reaches: the watcher acts at once.
 const PRESSING: &str = "linger = 600\nmemory.used = [0, 0, 0, 101]\ncpu.some = [0, 0, 101, 101]\n\
-    squeeze.down-every = 1\nladder.reclaim-time = 1\n";
+    squeeze.down-every = 1\nladder.reclaim-time = 1\nviolation.restart-after = 1\nviolation.memory = 85\n";
 
 /// Every query of panels, variables and annotations.
 fn queries(dashboard: &Json) -> Vec<String> {
@@ -75,6 +74,14 @@ fn beside(mut node: Node) {
         "normal",
         &["sleep", "600"],
         &json!({ "name": "api", "pod": "other-1", "namespace": "ops", "settings": {} }),
+    );
+    // It holds nine tenths of its limit, and asks to be ended there: a kill on a node that is not short.
+    node.pack(
+        "1eac",
+        "normal",
+        &["sh", "-c", "cat /dev/zero | tail -c 59M"],
+        &json!({ "name": "leak", "options": { "on-violation": "restart" },
+            "settings": { "cpu.quota": 50, "memory.limit": 64 << 20 } }),
     );
     wire::connect(&node, "c0ffee");
     let port = free_port();
@@ -151,7 +158,7 @@ fn beside(mut node: Node) {
         assert_eq!(rule["health"], "ok", "{rule}");
     }
     let killed = prometheus.query("pack_actions_total{action=\"kill\", result=\"done\"}");
-    assert_eq!(killed[0]["metric"]["pack"], "batch", "{killed:?}");
+    assert_eq!(killed[0]["metric"]["pack"], "leak", "{killed:?}");
 }
 
 #[test]

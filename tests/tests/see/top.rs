@@ -176,10 +176,10 @@ fn keys_do_what_they_say_in_a_real_terminal() {
     node.kill_watcher();
     terminal.until(&node, "no watcher", has("no watcher"));
     node.policy(
-        "[watch]\nlinger = 600\nmemory.used = [0, 0, 0, 101]\ncpu.some = [101, 101, 101, 101]\n",
+        "[watch]\nlinger = 600\nmemory.used = [0, 0, 101, 101]\ncpu.some = [101, 101, 101, 101]\n",
     );
     node.watch();
-    terminal.until(&node, "what the second one does", has("kill, memory"));
+    terminal.until(&node, "what the second one does", has("compact memory"));
 
     terminal.press(&["q"]);
     let screen = terminal.until(&node, "it has ended", has("ended with 0"));

@@ -3,10 +3,12 @@
 # timeout: 180
 
 packs_up
-# Any node has more than three percent of its memory in use.
-printf '[watch]\nmemory.used = [1, 2, 3, 99]\n' >policy.toml
+# A pack that asks to be ended at its own limit: a kill on a node that is not short.
+printf '[watch]\nviolation.memory = 85\nviolation.restart-after = 1\n' >policy.toml
 pack web normal . sleep 1000
-pack batch scavenger . sleep 1000
+mkdir "$top/batch"
+echo 67108864 >"$top/batch/memory.max"
+pack batch scavenger '.options."on-violation" = "restart" | .settings."memory.limit" = 67108864' sh -c 'cat /dev/zero | tail -c 59M'
 watch --policy "$PWD/policy.toml"
 told() {
   journalctl -o json -t packrank-watcher PACKRANK_DEED=kill PACKRANK_ID=batch | jq -r '[.PACKRANK_ID, .PACKRANK_CLASS, .PACKRANK_CAUSE,
@@ -15,5 +17,5 @@ told() {
 }
 wait_for 120 told || { cat said; fail 'it does not'; }
 expect_is 'the entry' "$(sort -u told)" \
-  'batch scavenger pressure memory high done 5 packrank-watcher batch scavenger: kill, memory pressure is high'
+  'batch scavenger violation   done 5 packrank-watcher batch scavenger: kill, it breaks its bounds'
 tail -n 5 said

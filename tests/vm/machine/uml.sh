@@ -4,9 +4,19 @@
 # are dearer. It has no huge pages, perf events, BPF JIT compiler or transparent huge pages, and a
 # disk that is not throttled. Sourced by host.sh.
 
+# Each page of a guest's process can be a mapping of its own here; with the usual 65530 a process of the
+# guest that holds more than 250 MB may be killed for it. The kernel counts them for each process.
+mappings=1048576
+
 machine_tools() {
+  local most
   install_missing socat:socat
   kernel=$("$vm_dir/kernel")
+  read -r most </proc/sys/vm/max_map_count
+  if ((most < mappings)); then
+    say "raising vm.max_map_count from $most to $mappings on this host, for the guest's processes"
+    echo $mappings >/proc/sys/vm/max_map_count
+  fi
 }
 
 machine_boot_limit=120
