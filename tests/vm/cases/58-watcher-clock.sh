@@ -20,7 +20,11 @@ until_so() {
   return 1
 }
 printf '[watch]\nhold = 2\nadaptive.every = 1\nmemory.used = [96, 97, 98, 99]\nlinger = 5\n' >policy.toml
-for class in scavenger low critical; do pack $class $class '.settings."cpu.quota" = 25' sleep 1000; done
+for class in low critical; do pack $class $class '.settings."cpu.quota" = 25' sleep 1000; done
+# It holds nine tenths of its limit, and asks to be ended there.
+mkdir "$top/scavenger"
+echo 67108864 >"$top/scavenger/memory.max"
+pack scavenger scavenger '.options."on-violation" = "restart" | .settings."memory.limit" = 67108864' sh -c 'cat /dev/zero | tail -c 59M'
 watch --policy "$PWD/policy.toml"
 events() { packrank events --run "$run" --json; }
 knows() { [[ $(packrank status --run "$run" | grep -c '^\(scavenger\|low\|critical\) ') == 3 ]]; }
@@ -35,8 +39,8 @@ done=$(events | jq -s --argjson begun "${begun:-0}" 'map(select(.number > $begun
 expect_is 'what the steps made it do' "$done" 0
 kill -0 "$watcher" || fail 'it ended'
 
-# While memory presses, too.
-printf '[watch]\nhold = 2\nadaptive.every = 1\nmemory.used = [1, 2, 3, 99]\nladder.reclaim-time = 1\n' >policy.toml
+# What it waits to do, it does in time.
+printf '[watch]\nhold = 2\nadaptive.every = 1\nviolation.memory = 85\nviolation.restart-after = 5\n' >policy.toml
 kill "$watcher"
 wait "$watcher" || true
 step -86400
