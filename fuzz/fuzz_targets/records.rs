@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let deeds = parts.next().and_then(|rest| serde_json::from_slice::<Deeds>(rest).ok());
     let mut state = State::new(Config::default());
-    let slot = state.join(&record, &deeds.unwrap_or_default(), None, Millis::at(0));
+    let slot = state.join(&record, &deeds.unwrap_or_default(), None, 0, Millis::at(0));
     let mut actions = Actions::with_room(64);
     for look in 1..200u64 {
         let now = Millis::at(look * 5_000);

@@ -80,6 +80,10 @@ impl Planner<'_> {
                 format!("all the memory there is, by {source}")
             });
         }
+        // The kernel counts in pages: less than one is none.
+        if setting.value.as_ref().and_then(Value::number) < Some(PAGE) && setting.value.is_some() {
+            setting.value = Some(Value::Number(0));
+        }
         if !host.cgroups.v2() && setting.note.is_none() {
             setting.note = Some(
                 "cgroup v1 guarantees nothing; as the soft limit it is reclaimed to last"

@@ -272,12 +272,21 @@ impl Packs {
         }
     }
 
-    /// Writes which protections above packs were raised.
+    /// Writes which protections above packs were raised; no file is left where none is.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn write_ancestors(&self, ancestors: &[AncestorDeed]) -> Outcome<()> {
-        write_atomically(&self.deeds.join(ANCESTORS), &ancestors)
+        let path = self.deeds.join(ANCESTORS);
+        if !ancestors.is_empty() {
+            return write_atomically(&path, &ancestors);
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Which protections above packs were raised; none when unreadable.

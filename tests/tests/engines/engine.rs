@@ -132,12 +132,12 @@ impl Engine {
     }
 
     pub fn remove(&self, name: &str) {
-        // As a manager does it: again, when the engine's delete fails. youki 0.7 gives up before it runs the
-        // poststop hooks when a cgroup is not empty at once, and a scavenger's processes are slow to end on a
-        // busy machine.
+        // As a manager does it: again, when the engine's delete fails. A scavenger's processes are slow to leave
+        // their cgroup on a busy machine, and runc and youki give up on a cgroup that is not empty soon.
         for _ in 0..5 {
-            let done = self.ranked(&["delete", "--force", &self.id(name)]).status();
-            if self.name != "youki" || done.is_ok_and(|status| status.success()) {
+            let delete = ["delete", "--force", &self.id(name)];
+            let done = self.ranked(&delete).status();
+            if done.is_ok_and(|status| status.success()) && self.left().is_empty() {
                 break;
             }
             thread::sleep(Duration::from_millis(500));
