@@ -115,7 +115,9 @@ const SHORT_F: [&str; 4] = ["create", "run", "ps", "list"];
 
 /// Whether the verb's option of this name takes the next word.
 pub(crate) fn takes_value(verb: &str, name: &str) -> bool {
-    WITH_VALUE.contains(&name) || (name == "f" && SHORT_F.contains(&verb))
+    // All of update's options take one.
+    let of_update = verb == "update" && !matches!(name, "h" | "help");
+    of_update || WITH_VALUE.contains(&name) || (name == "f" && SHORT_F.contains(&verb))
 }
 
 /// `packrank-runtime-low` claims class low.
@@ -347,6 +349,8 @@ mod tests {
             ("rt state c1", Some("c1")),
             ("rt --root /r kill --all c1 TERM", Some("c1")),
             ("rt delete -f c1", Some("c1")),
+            ("rt update --resources - c1", Some("c1")),
+            ("rt update --memory 100M --cpu-shares=2 c1", Some("c1")),
             ("rt ps -f json c1 aux", Some("c1")),
             (
                 "rt exec -t -e A=b --user 0 --process=/p c1 sh -c x",

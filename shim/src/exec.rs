@@ -3,19 +3,18 @@
 //!
 //! In: the verb's arguments, and the container's record. Out: arguments with a
 //! process within the plan, and this process with the limits that the added one
-//! inherits. A container without a record costs one failed open.
+//! inherits. A container without a record costs one look into the folder of records.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, read_link};
 use std::io;
-use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use packrank_core::record::{Mode, Packs, Record};
 use packrank_core::spec::{DocumentError, ProcessPart};
 
-use crate::attach;
+use crate::attach::{self, running};
 use crate::command::{Command, option, takes_value};
 use crate::update;
 
@@ -74,13 +73,11 @@ pub fn within_plan(command: &Command, run: &Path) -> Result<Option<Added>, ExecE
     let Some(id) = command.id.as_deref().and_then(OsStr::to_str) else {
         return Ok(None);
     };
-    // A record that is damaged stops no exec, as it stops no start.
-    let packs = Packs::under(run);
-    let Ok(record) = packs.read(id) else {
-        return Ok(None);
-    };
     // Another engine may have given the same id: which of them is meant, only the engine knows.
-    let parts = iter::once(record).chain(packs.twins(id));
+    // The first may be gone, or its record damaged, while others live.
+    let packs = Packs::under(run);
+    let records = packs.read(id).into_iter().chain(packs.twins(id));
+    let parts = records.filter(running::alive);
     let parts = parts.filter_map(|record| part(&record));
     let Some(part) = parts.reduce(ProcessPart::stricter) else {
         return Ok(None);
@@ -117,9 +114,14 @@ fn rewritten(command: &Command, part: &ProcessPart) -> Result<Added, ExecError> 
             arguments.extend(words.by_ref().cloned());
             break;
         };
+        if part.restricted && name == "no-new-privs" {
+            // It stands in front, and nobody takes it back.
+            continue;
+        }
+        let takes = takes_value("exec", name);
         let value = match inline {
-            None if takes_value("exec", name) => words.next().cloned(),
-            inline => inline,
+            None if takes => words.next().cloned(),
+            inline => inline.filter(|_| takes),
         };
         let Some(value) = value else {
             if part.restricted && is_cluster(word, name) {

@@ -14,7 +14,7 @@ use std::process::{Command as Process, Stdio};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use packrank_core::record::{Packs, Record};
 
-use crate::attach::{PENDING, RUN_FOLDER};
+use crate::attach::{PENDING, RUN_FOLDER, running};
 use crate::command::Command;
 use crate::engine::Own;
 use crate::planning::Hook;
@@ -43,8 +43,8 @@ pub enum LateError {
     Hook(String),
 }
 
-/// Shapes what was put off. A container without a record costs one failed
-/// open; a damaged record must not stop a container.
+/// Shapes what was put off. A container without a record costs one look into
+/// the folder of records; a damaged record must not stop a container.
 ///
 /// # Errors
 /// When the network cannot be shaped although the host has what it needs.
@@ -55,16 +55,12 @@ pub fn shape(command: &Command, own: &Own) -> Result<(), LateError> {
     };
     let packs = Packs::under(Path::new(RUN_FOLDER));
     let pending = |record: &Record| record.network.get(PENDING) == Some(&true.into());
-    match packs.read(id) {
-        Ok(record) if pending(&record) => hook(command, own, &record),
-        // Another engine may have given the same id: which of them this one is
-        // starting, only the engine knows.
-        Ok(_) => packs
-            .twins(id)
-            .filter(pending)
-            .try_for_each(|record| hook(command, own, &record)),
-        Err(_) => Ok(()),
-    }
+    // Another engine may have given the same id: which of them this one is
+    // starting, only the engine knows. The first may be gone already.
+    let records = packs.read(id).into_iter().chain(packs.twins(id));
+    records
+        .filter(|record| pending(record) && running::alive(record))
+        .try_for_each(|record| hook(command, own, &record))
 }
 
 /// Runs the hook's createRuntime again, which the engine ran too early.

@@ -215,7 +215,14 @@ pub fn rank(
         }
     };
     let path = bundle.path();
-    let spec = Spec::parse(document).map_err(Refusal::from)?;
+    let ours = |all: Vec<(String, String)>| all.iter().any(|(key, _)| key.contains("packrank.io/"));
+    let spec = match Spec::parse(document) {
+        // It only has our name in it somewhere: whatever else it holds is its engine's to judge.
+        Err(_) if !claimed && Spec::annotations_of(document).is_ok_and(|all| !ours(all)) => {
+            return Ok(None);
+        }
+        spec => spec.map_err(Refusal::from)?,
+    };
     let spec = spec.run_by(Cri::of_bundle(path));
     let hook = hook();
     let planned = planning::ranked(&spec, path, claim, policy, Roots::own(), hook.as_ref())?;

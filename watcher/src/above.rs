@@ -90,7 +90,12 @@ impl Ancestors {
                     .is_none_or(|raised| rounded(raised) == (min, low));
                 raised || (deed.min, deed.low) == (min, low)
             };
-            let deed = found.filter(ours).unwrap_or(AncestorDeed {
+            // 0.1 did not write down what it raised: what is there now.
+            let found = found.filter(ours).map(|deed| AncestorDeed {
+                raised: deed.raised.or(Some((min, low))),
+                ..deed
+            });
+            let deed = found.unwrap_or(AncestorDeed {
                 cgroup: at.clone(),
                 min,
                 low,
@@ -111,7 +116,11 @@ impl Ancestors {
     /// Keeps over a restart what they had before. What cannot be written is
     /// written by [`Ancestors::keep`].
     pub fn save(&mut self, packs: &Packs) {
-        let deeds: Vec<AncestorDeed> = self.known.iter().map(|k| k.deed.clone()).collect();
+        let raised = self
+            .known
+            .iter()
+            .filter(|known| known.deed.raised.is_some());
+        let deeds: Vec<AncestorDeed> = raised.map(|known| known.deed.clone()).collect();
         self.unsaved = packs.write_ancestors(&deeds).is_err();
     }
 
@@ -152,6 +161,7 @@ impl Ancestors {
     /// Gives back what each had before.
     pub fn give_back(&mut self, mounts: &Mounts, packs: &Packs) {
         let deeds = self.known.drain(..).map(|known| known.deed);
+        let deeds = deeds.filter(|deed| deed.raised.is_some());
         let left = restore(mounts, deeds.collect()).1;
         // Best effort: what cannot be written is known to the next watcher.
         let _ = packs.write_ancestors(&left);

@@ -49,6 +49,12 @@ pub use time::{Millis, scaled};
 /// follow use (C8).
 pub fn decide(state: &mut State, seen: &Observation<'_>, now: Millis, actions: &mut Actions) {
     actions.clear();
+    let mut node = seen.node;
+    // Free swap helps only packs that may be swapped out.
+    if let Some(free) = node.swap_free.filter(|free| *free > 0) {
+        node.swap_free = Some(free.min(state.swappable(seen.packs)));
+    }
+    let seen = &Observation { node, ..*seen };
     state.look(seen, now);
     if !state.paused {
         ladder::climb(state, &seen.node, now, actions);

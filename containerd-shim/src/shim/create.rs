@@ -13,7 +13,6 @@ use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::topics;
 use packrank_core::spec::Spec;
 use packrank_shim::bundle::Bundle;
-use packrank_shim::planning::Refusal;
 use packrank_shim::runtime::{Overrides, RuntimeError};
 
 use super::{PID_FILE, Shim};
@@ -115,10 +114,11 @@ impl Shim {
     async fn prepare(&self, request: &CreateTaskRequest, bundle: &Path) -> Result<Prepared, Error> {
         let options = Options::read(request.options.as_ref())?;
         let document = Bundle::open(bundle, None)?.read()?;
-        let spec = Spec::parse(&document).map_err(|e| RuntimeError::from(Refusal::from(e)))?;
+        // One that cannot be read is refused where it is ranked; elsewhere it is the engine's to judge.
+        let spec = Spec::parse(&document).ok();
         let overrides = Overrides::read(options.policy.as_deref()).map_err(RuntimeError::from)?;
         let policy = overrides.engine.as_deref();
-        let engine = Engine::find(&options, policy, &self.namespace, bundle, Some(&spec))?;
+        let engine = Engine::find(&options, policy, &self.namespace, bundle, spec.as_ref())?;
         let shares_pids = facts::shares_pids(&document);
         drop(document);
         let ranked = Ranked::rewrite(

@@ -69,7 +69,8 @@ impl Planner<'_> {
         let spec = written.into_iter().flatten().filter(|n| *n > 0).min();
         let mut setting = self.join(asked, spec.map(Value::Number));
         if let Some(limit) = limit {
-            cap(&mut setting, limit, by, || {
+            // A limit of 0 is written as 1: engines take 0 for none.
+            cap(&mut setting, limit.max(1), by, || {
                 "never above memory.limit".to_owned()
             });
         }
@@ -79,10 +80,6 @@ impl Planner<'_> {
             cap(&mut setting, most, Origin::Host, || {
                 format!("all the memory there is, by {source}")
             });
-        }
-        // The kernel counts in pages: less than one is none.
-        if setting.value.as_ref().and_then(Value::number) < Some(PAGE) && setting.value.is_some() {
-            setting.value = Some(Value::Number(0));
         }
         if !host.cgroups.v2() && setting.note.is_none() {
             setting.note = Some(

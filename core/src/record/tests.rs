@@ -142,10 +142,20 @@ fn deeds_are_of_one_process_and_go_with_the_record() {
         let found = packs.deeds(&record);
         assert!(found.damaged && found.taken.is_empty(), "{broken}");
     }
-    packs.write_ancestors(&[]).unwrap();
+    let raised = AncestorDeed {
+        cgroup: "top.slice".into(),
+        min: 0,
+        low: 0,
+        raised: Some((1 << 20, 0)),
+    };
+    packs.write_ancestors(&[raised]).unwrap();
     fs::remove_file(packs.path("a")).unwrap();
     packs.sweep();
-    assert_eq!(fs::read_dir(packs.deeds_folder()).unwrap().count(), 1);
+    let left = || fs::read_dir(packs.deeds_folder()).unwrap().count();
+    assert_eq!(left(), 1, "what was raised is known without a record");
+    packs.write_ancestors(&[]).unwrap();
+    packs.write_ancestors(&[]).unwrap();
+    assert_eq!(left(), 0);
 }
 
 #[test]

@@ -106,9 +106,18 @@ pub struct Reclaim {
 /// Reads `/proc/vmstat`; `None` where the kernel counts no events.
 #[must_use]
 pub fn reclaim(text: &[u8]) -> Option<Reclaim> {
+    // allocstall_normal, allocstall_movable …: how often a task reclaimed for the node itself, also where
+    // there was nothing to scan. Newer kernels count in pgscan_direct what cgroups reclaim at their limits.
+    let stalls = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let zone = line.strip_prefix(b"allocstall")?;
+        number(&zone[zone.iter().position(|byte| *byte == b' ')?..])
+    });
+    let stalls = stalls.fold(None, |sum: Option<u64>, n| {
+        Some(sum.unwrap_or(0).saturating_add(n))
+    });
     Some(Reclaim {
         background: flat(text, b"pgscan_kswapd")?,
-        direct: flat(text, b"pgscan_direct")?,
+        direct: stalls.or_else(|| flat(text, b"pgscan_direct"))?,
     })
 }
 

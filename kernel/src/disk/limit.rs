@@ -30,8 +30,8 @@ use super::{Applied, Usage};
 /// stops nobody who writes data.
 const BYTES_PER_FILE: u64 = 4096;
 /// How long a start waits for what a layer holds already: a fresh one holds a
-/// dozen files, and this is time for a million.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// dozen files. Engines end the hook after ten seconds, and it has more to do.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What even a tiny layer may hold.
 const LEAST_FILES: u64 = 1024;
 

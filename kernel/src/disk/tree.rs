@@ -65,7 +65,7 @@ fn descend(
     until: Instant,
     walked: &mut Walked,
 ) -> Result<(), Stop> {
-    let mut levels = vec![level(&current, project, walked)?];
+    let mut levels = vec![level(&current, project, until, walked)?];
     while let Some(last) = levels.last_mut() {
         if Instant::now() >= until {
             walked.cut = true;
@@ -73,7 +73,7 @@ fn descend(
         }
         if let Some(name) = last.names.next() {
             if let Some(Child::Directory(next)) = child(current.as_fd(), &name)? {
-                levels.push(level(&next, project, walked)?);
+                levels.push(level(&next, project, until, walked)?);
                 current = next;
             }
             continue;
@@ -92,13 +92,22 @@ fn descend(
 
 /// Gives what is in a directory the project. Directories come before what is
 /// in them, so that what is made meanwhile inherits.
-fn level(directory: &OwnedFd, project: u32, walked: &mut Walked) -> Result<Level, Stop> {
+fn level(
+    directory: &OwnedFd,
+    project: u32,
+    until: Instant,
+    walked: &mut Walked,
+) -> Result<Level, Stop> {
     let mut names = Vec::new();
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let again = openat(directory, ".", flags, Mode::empty());
     let entries = again.and_then(Dir::from_fd);
     let mut entries = entries.ok();
     for entry in entries.iter_mut().flat_map(Dir::iter) {
+        if Instant::now() >= until {
+            walked.cut = true;
+            break;
+        }
         let Ok(entry) = entry else { break };
         let name = entry.file_name();
         if name == c"." || name == c".." {

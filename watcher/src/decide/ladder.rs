@@ -77,7 +77,7 @@ impl Step<'_> {
     fn climb(&mut self) {
         // As it was found: who is killed in this look has not given it yet.
         let scavengers = self.state.any_holds(Priority::Scavenger);
-        if self.level == Level::Critical {
+        if self.level == Level::Critical && self.state.present != Level::High {
             if self.state.present == Level::Critical {
                 self.end(scavengers);
             }
@@ -85,7 +85,8 @@ impl Step<'_> {
             return;
         }
         let gives = self.ask(scavengers);
-        if self.level == Level::High {
+        // What high takes is taken while critical is held, too.
+        if self.level >= Level::High {
             self.signal();
             if scavengers {
                 self.kill(Priority::Scavenger, gives);

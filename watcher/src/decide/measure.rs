@@ -37,7 +37,7 @@ pub(super) fn packs(state: &mut State, node: &Node, now: Millis, actions: &mut A
             continue;
         }
         pack.measure(&state.config);
-        violation::check(&state.config, pack, slot, now, actions);
+        violation::check(&state.config, pack, slot, (now, state.paused), actions);
         if !state.paused && adapt::follow(&state.config, pack, slot, &mut room, now, actions) {
             state.changed(slot);
         }

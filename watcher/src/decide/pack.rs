@@ -26,6 +26,8 @@ pub struct Facts {
     pub adaptive: bool,
     /// Whether it wants to be restarted at its memory limit.
     pub restart: bool,
+    /// Whether it may be swapped out.
+    pub swaps: bool,
     /// The signal that asks it to give memory back.
     pub gc_signal: Option<u8>,
     /// Which file carries its guarantee.
@@ -94,6 +96,7 @@ impl Pack {
             audit: record.mode == Mode::Audit,
             adaptive: record.options.adaptive,
             restart: record.options.on_violation == OnViolation::Restart,
+            swaps: record.amount(Key::MemorySwap) != Some(Amount::At(0)),
             gc_signal: record.options.gc_signal,
             guarantee_file: record.guarantee_file,
             above,

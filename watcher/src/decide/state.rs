@@ -12,7 +12,7 @@ use super::shortage::{Shortage, Window};
 use super::slim::Slim;
 use super::squeeze::Squeezer;
 use super::{Above, Action, Deed, Gauge, Knob, Level, Millis, Observation, Outcome, Pack};
-use super::{Resource, Slot};
+use super::{Resource, Sample, Slot};
 use crate::config::Config;
 
 /// What is remembered.
@@ -99,6 +99,16 @@ impl State {
         self.classes[class].push(slot);
         self.protection_due = true;
         slot
+    }
+
+    /// Bytes that packs hold and that may be swapped out.
+    pub(super) fn swappable(&self, seen: &[Option<Sample>]) -> u64 {
+        let packs = self.packs.iter().zip(seen);
+        let held = packs.filter_map(|(pack, sample)| {
+            let sample = sample.filter(|_| pack.as_ref().is_some_and(|pack| pack.facts.swaps))?;
+            Some(sample.memory?.saturating_sub(sample.cache.unwrap_or(0)))
+        });
+        held.fold(0, u64::saturating_add)
     }
 
     /// A pack left.

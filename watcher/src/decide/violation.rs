@@ -16,12 +16,12 @@ pub(super) struct Broken {
     said: [bool; 6],
 }
 
-/// Looks at one pack's bounds.
+/// Looks at one pack's bounds. A watcher that is paused tells of them and ends nobody.
 pub(super) fn check(
     config: &Config,
     pack: &mut Pack,
     slot: Slot,
-    now: Millis,
+    (now, paused): (Millis, bool),
     actions: &mut Actions,
 ) {
     let (Some(before), Some(seen)) = (pack.measured, pack.seen) else {
@@ -83,7 +83,7 @@ pub(super) fn check(
     }
     let Broken { since, said } = pack.broken;
     let long = since[0].is_some_and(|since| now.passed(since, bounds.restart_after));
-    if pack.facts.restart && said[0] && long && act(Deed::Kill, actions) {
+    if pack.facts.restart && said[0] && long && !paused && act(Deed::Kill, actions) {
         pack.killed = Some(Killed {
             at: now,
             stuck: false,
