@@ -272,6 +272,24 @@ impl Packs {
         }
     }
 
+    /// Removes what a writer that was killed left under a temporary name
+    /// (`.NAME.PID.COUNT`). Best effort.
+    pub fn sweep_temporaries(&self) {
+        let abandoned = |name: &str| {
+            let writer = name.rsplit('.').nth(1).filter(|_| name.starts_with('.'));
+            writer.is_some_and(|pid| {
+                pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()
+            })
+        };
+        for folder in [&self.packs, &self.deeds] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_str().is_some_and(abandoned) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
     /// Writes which protections above packs were raised; no file is left where none is.
     ///
     /// # Errors

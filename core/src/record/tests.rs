@@ -240,3 +240,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_killed_writer_left_goes_and_a_living_ones_stays() {
+    let run = tempfile::tempdir().unwrap();
+    let packs = Packs::under(run.path());
+    packs.write(&record("a.b")).unwrap();
+    let own = std::process::id();
+    let left = packs.folder().join(".a.json.4294967295.0");
+    let living = packs.folder().join(format!(".a.json.{own}.0"));
+    for path in [&left, &living] {
+        fs::write(path, "{").unwrap();
+    }
+    packs.sweep_temporaries();
+    assert!(!left.exists() && living.exists());
+    assert_eq!(packs.read("a.b").unwrap(), record("a.b"));
+}

@@ -226,6 +226,7 @@ fn network(id: &str, swept: &mut Swept) {
 pub fn sweep(run: &Path) -> Swept {
     let mut swept = Swept::default();
     let packs = Packs::under(run);
+    packs.sweep_temporaries();
     for (id, record) in ended(&packs) {
         let one = forget(&id, record, run);
         swept.removed.extend(one.removed);
