@@ -40,6 +40,8 @@ machine_shell() {
   socat -,raw,echo=0,escape=0x1d "UNIX-CONNECT:$work/socket" || true
 }
 
+# The image is read by other guests at the same time, and written by none: it needs no lock, which uml's guests
+# hold in another form.
 _qemu() {
   local image=$1 append=$2
   # Mitigations and cleared pages cost an emulated processor a quarter of its work.
@@ -52,7 +54,7 @@ _qemu() {
     -netdev hubport,hubid=0,id=wire0 -device virtio-net-pci,netdev=wire0 \
     -netdev hubport,hubid=0,id=wire1 -device virtio-net-pci,netdev=wire1 \
     -kernel "$image/vmlinuz" -initrd "$image/initrd" \
-    -drive "file=$work/root.qcow2,format=qcow2,if=none,id=root,cache=unsafe" \
+    -drive "file=$work/root.qcow2,format=qcow2,if=none,id=root,cache=unsafe,backing.file.locking=off" \
     -device virtio-blk-pci,drive=root \
     -drive "file=$work/payload,format=raw,if=none,id=payload,readonly=on" \
     -device virtio-blk-pci,drive=payload,serial=payload \
