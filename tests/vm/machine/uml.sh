@@ -37,11 +37,12 @@ machine_boot() {
 }
 
 machine_shell() {
-  mkfifo "$work/null"
   export -f _uml
-  export work kernel cpus memory
-  IMAGE=$1 ARGUMENTS="$2 con0=null ssl0=fd:0,fd:1 ssl1=null" \
-    socat -,raw,echo=0,escape=0x1d "EXEC:bash -c _uml\ \"\$IMAGE\"\ \"\$ARGUMENTS\",pipes" 2>"$work/machine" || true
+  export work kernel cpus memory IMAGE=$1 ARGUMENTS="$2 con0=null ssl0=fd:0,fd:1 ssl1=null"
+  # shellcheck disable=SC2016 # the script expands them
+  printf '#!/bin/bash\n_uml "$IMAGE" "$ARGUMENTS" 2>"$work/machine"\n' >"$work/start"
+  chmod +x "$work/start"
+  socat -,raw,echo=0,escape=0x1d "EXEC:$work/start,pipes" || true
 }
 
 _uml() { # IMAGE-FOLDER KERNEL-ARGUMENTS
